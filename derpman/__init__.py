@@ -1,0 +1,1 @@
+"""DERP Management: rent out private Tailscale DERP relays."""
