@@ -1,0 +1,145 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.NOTPARALLEL:
+
+bin := .venv/bin
+pytest := $(bin)/pytest -q
+workers := -n 2 --dist loadfile
+fast := --ignore=tests/system --ignore=tests/drills
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+# A drill: make drill NAME=main-job SEED=7 SCALE=0.05
+drill_options := $(if $(SEED),--seed $(SEED)) $(if $(SCALE),--scale $(SCALE))
+
+##@ Use
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: ## make the clone ready to be run and tested
+	@tools/setup.sh dev node debian
+
+.PHONY: run
+run: ## start everything on this machine: API, workers, scheduler and three nodes
+	@tools/setup.sh run node
+	@$(bin)/derpman run
+
+##@ Test
+
+.PHONY: test
+test: ## everything; what CI runs (root and Debian for the whole of it)
+	@tools/setup.sh dev node debian
+	@$(MAKE) --keep-going check test-mysql test-postgres test-go test-system drills
+
+.PHONY: check
+check: check-format check-lint check-types check-imports check-locks check-deps check-migrations check-generated check-go test-unit ## the fast half: format, lint, types, layers, generated files, tests on SQLite
+
+.PHONY: ready
+ready:
+	@tools/setup.sh dev
+
+.PHONY: test-unit
+test-unit: ready ## unit, service and route tests on SQLite
+	$(pytest) $(workers) $(fast)
+
+.PHONY: test-mysql
+test-mysql: ready ## the same tests on a private MariaDB
+	DERPMAN_TEST_DATABASE=mysql $(pytest) $(workers) $(fast)
+
+.PHONY: test-postgres
+test-postgres: ready ## the same tests on a private PostgreSQL
+	DERPMAN_TEST_DATABASE=postgres $(pytest) $(workers) $(fast)
+
+.PHONY: test-go
+test-go: ready ## the node's tests, with real derper
+	cd node && ../tools/go test -p 1 ./...
+
+.PHONY: test-system
+test-system: ready ## tests on the fleet: real servers, relays, clients and services (root)
+	@tools/setup.sh node debian
+	$(pytest) tests/system
+
+.PHONY: drill
+drill: ready ## list the drills, or run one: NAME=main-job SEED=7 SCALE=0.05
+	@tools/setup.sh $(if $(NAME),node debian,dev)
+	@$(bin)/python -m tests.drills $(NAME) $(if $(NAME),$(drill_options))
+
+.PHONY: drills
+drills: ready ## every drill in short form (root)
+	@tools/setup.sh node debian
+	@$(bin)/python -m tests.drills --all --scale $(or $(SCALE),0.05)
+
+.PHONY: bench
+bench: ready ## measure the figures of the design (root)
+	@tools/setup.sh node debian
+	@$(bin)/python -m bench
+
+##@ Checks, one by one
+
+.PHONY: check-format
+check-format: ready ## code is formatted
+	$(bin)/ruff format --check --quiet
+
+.PHONY: check-lint
+check-lint: ready ## lint rules hold
+	$(bin)/ruff check --quiet
+
+.PHONY: check-types
+check-types: ready ## types fit (strict in derpman/)
+	$(bin)/pyright
+
+.PHONY: check-imports
+check-imports: ready ## modules import downwards only
+	$(bin)/lint-imports
+
+.PHONY: check-locks
+check-locks: ready ## the locks follow pyproject.toml
+	$(bin)/python tools/lock.py --check
+
+.PHONY: check-deps
+check-deps: ready ## declared dependencies are used, used ones are declared
+	$(bin)/deptry derpman
+
+.PHONY: check-migrations
+check-migrations: ready ## the migrations lead to what the models say
+	$(bin)/python tools/generate.py --check-migrations
+
+.PHONY: check-generated
+check-generated: ready ## openapi.json, docs/states.md and docs/settings.md are fresh
+	$(bin)/python tools/generate.py --check
+
+.PHONY: check-go
+check-go: ready ## the node is formatted and vetted
+	@unformatted=$$("$$(tools/go env GOROOT)/bin/gofmt" -l node) && \
+	  [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	cd node && ../tools/go vet ./...
+
+##@ Tend
+
+.PHONY: fmt
+fmt: ready ## format all code
+	$(bin)/ruff format
+	$(bin)/ruff check --fix --quiet
+	"$$(tools/go env GOROOT)/bin/gofmt" -w node
+
+.PHONY: openapi
+openapi: ready ## write openapi.json
+	$(bin)/python tools/generate.py openapi.json
+
+.PHONY: docs
+docs: ready ## write docs/states.md and docs/settings.md
+	$(bin)/python tools/generate.py docs/states.md docs/settings.md
+
+.PHONY: lock
+lock: ready ## resolve the dependencies again, within pyproject.toml
+	$(bin)/python tools/lock.py
+
+.PHONY: clean
+clean: ## remove what was built; .venv and data stay
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find derpman tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
