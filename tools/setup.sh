@@ -59,7 +59,7 @@ install_python() {
     VIRTUAL_ENV=.venv uv pip install --quiet --require-hashes --requirement "$lock"
     VIRTUAL_ENV=.venv uv pip install --quiet --no-deps --no-build-isolation --editable .
   else
-    local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install)
+    local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install --use-pep517)
     "${pip[@]}" --require-hashes --requirement "$lock"
     "${pip[@]}" --no-deps --no-build-isolation --editable .
   fi
