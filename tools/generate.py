@@ -13,10 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
+from alembic.util import CommandError
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from derpman.api import create_app
+from derpman.kit.db import engine_for
+from derpman.migrations import check, upgrade
 from derpman.settings import Settings
+from derpman.wiring import assemble
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Made by `make docs` from the code; change it there."
@@ -24,10 +29,9 @@ NOTE = "Made by `make docs` from the code; change it there."
 
 def openapi() -> str:
     """The OpenAPI document of the API, with its keys in the order of the code."""
-    from derpman.api import create_app
-
     with tempfile.TemporaryDirectory() as folder:
-        app = create_app(Settings(_env_file=None, data_dir=Path(folder)))
+        settings = Settings.model_construct(data_dir=Path(folder))  # reads no environment
+        app = create_app(assemble(settings))
         return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -43,14 +47,12 @@ def state_tables() -> Iterator[tuple[str, str, Mapping[tuple[str, str], str], Mo
 
 
 def states() -> str:
-    """One section per state machine: its moves as a table, what begins it and what ends it."""
+    """One section per state machine: its moves as a table, what it begins as (the first row) and where it ends."""
     parts = [f"# State machines\n\n{NOTE} A move that is not listed is refused.", ""]
     for module, name, table, source in state_tables():
         machine = name.removesuffix("TRANSITIONS").strip("_").lower() or module
-        reached = set(table.values())
         left = {state for state, _ in table}
         every = list(dict.fromkeys([*(state for state, _ in table), *table.values()]))
-        begin = [str(state) for state in every if state not in reached]
         end = [str(state) for state in every if state not in left]
         parts += [f"## {module}: {machine}\n" if machine != module else f"## {module}\n"]
         parts += [f"{(source.__doc__ or '').strip().splitlines()[0]}\n"] if source.__doc__ else []
@@ -58,12 +60,12 @@ def states() -> str:
         parts += [
             f"| `{state}` | {action} | `{after}` |" for (state, action), after in table.items()
         ]
-        parts += [f"\nBegins: {listed(begin)}. Ends: {listed(end)}.\n"]
+        parts += [f"\nBegins as `{every[0]}`; ends as {listed(end)}.\n"]
     return "\n".join(parts)
 
 
 def listed(states: list[str]) -> str:
-    return ", ".join(f"`{state}`" for state in states) or "nowhere"
+    return ", ".join(f"`{state}`" for state in states) or "nothing: every state can be left"
 
 
 def settings_fields() -> Iterator[tuple[str, FieldInfo]]:
@@ -126,10 +128,26 @@ def stale() -> list[str]:
     ]
 
 
+def check_migrations() -> None:
+    """Migrate an empty database and compare what came out with the models."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = engine_for(f"sqlite:///{folder}/empty.sqlite")
+        upgrade(engine)
+        try:
+            check(engine)
+        except CommandError as error:
+            sys.exit(f"models and migrations differ: {error}")
+        finally:
+            engine.dispose()
+
+
 def main(arguments: list[str]) -> None:
     if arguments == ["--check"]:
         if names := stale():
             sys.exit(f"stale: {', '.join(names)}; run `make openapi docs` and commit them")
+        return
+    if arguments == ["--check-migrations"]:
+        check_migrations()
         return
     for name in arguments or GENERATED:
         path = ROOT / name
