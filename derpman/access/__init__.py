@@ -1,0 +1,1 @@
+"""Log-in, sessions, passwords: who is asking, and whether he is who he says."""

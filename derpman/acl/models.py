@@ -1,0 +1,82 @@
+"""Tables of ACL versions, of who made and who downloaded them, and of secret addresses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from derpman.acl.states import AclStatus
+from derpman.kit.db import Base
+from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
+
+
+class AclVersion(Base):
+    """One generation of a user's derpMap; its bytes never change."""
+
+    __tablename__ = "acl_versions"
+    __table_args__ = (UniqueConstraint("user_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    rental_id: Mapped[int] = mapped_column(Id, index=True)
+    number: Mapped[int] = mapped_column()
+    document: Mapped[str] = mapped_column(LongText)
+    """The DERPMap as Tailscale's own JSON, without the `derpMap` around it."""
+    digest: Mapped[str] = mapped_column(String(64))
+    status: Mapped[AclStatus] = mapped_column(enum_column(AclStatus))
+    reason: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AclLog(Base):
+    """Every generation: for whom, from where, which version, why."""
+
+    __tablename__ = "acl_logs"
+    __table_args__ = (Index("ix_acl_logs_user_id_id", "user_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    ip_address: Mapped[str] = mapped_column(String(45))
+    location: Mapped[str] = mapped_column(String(128))
+    acl_version: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(String(64))
+    actor_name: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class AclDownload(Base):
+    """Every download: who, from where, with which machine, which version in which form."""
+
+    __tablename__ = "acl_downloads"
+    __table_args__ = (Index("ix_acl_downloads_user_id_id", "user_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    username: Mapped[str] = mapped_column(String(64))
+    ip_address: Mapped[str] = mapped_column(String(45))
+    location: Mapped[str] = mapped_column(String(128))
+    machine_code: Mapped[str | None] = mapped_column(String(80))
+    browser: Mapped[str] = mapped_column(String(64))
+    system: Mapped[str] = mapped_column(String(64))
+    acl_version: Mapped[str] = mapped_column(String(32))
+    form: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class AclAddress(Base):
+    """A secret address that headscale fetches the derpMap from, until it is revoked."""
+
+    __tablename__ = "acl_addresses"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    token: Mapped[str] = mapped_column(Text, deferred=True)
+    """Sealed, so that its owner can look it up again."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fetched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

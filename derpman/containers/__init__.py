@@ -1,0 +1,1 @@
+"""Containers: what relays should run where, and what of it does."""

@@ -1,0 +1,78 @@
+"""Tables of devices, of knocks, and of pairing windows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from derpman.devices.states import DeviceStatus, KnockStatus
+from derpman.kit.db import Base
+from derpman.kit.types import Id, UtcDateTime, enum_column
+
+
+class Source(StrEnum):
+    """How a device came to be registered."""
+
+    NODE_KEY = "node_key"
+    STATUS_JSON = "status_json"
+    PAIRING = "pairing"
+    KNOCK = "knock"
+
+
+class Device(Base):
+    """A Tailscale node of a customer, by its node key."""
+
+    __tablename__ = "devices"
+    __table_args__ = (UniqueConstraint("user_id", "node_key"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    node_key: Mapped[str] = mapped_column(String(72))
+    """`nodekey:` and 64 lower-case hex digits. Public, not a secret."""
+    name: Mapped[str] = mapped_column(String(128))
+    system: Mapped[str] = mapped_column(String(64))
+    source: Mapped[Source] = mapped_column(enum_column(Source))
+    status: Mapped[DeviceStatus] = mapped_column(enum_column(DeviceStatus))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_address: Mapped[str | None] = mapped_column(String(64))
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Knock(Base):
+    """A device that is not registered and tried a relay of this customer."""
+
+    __tablename__ = "device_knocks"
+    __table_args__ = (
+        UniqueConstraint("user_id", "node_key"),
+        Index("ix_device_knocks_user_id_status_last_at", "user_id", "status", "last_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    node_key: Mapped[str] = mapped_column(String(72))
+    ip_address: Mapped[str] = mapped_column(String(45))
+    location: Mapped[str] = mapped_column(String(128))
+    slot: Mapped[int] = mapped_column()
+    count: Mapped[int] = mapped_column()
+    status: Mapped[KnockStatus] = mapped_column(enum_column(KnockStatus))
+    first_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PairingWindow(Base):
+    """Minutes in which knocks are taken up by themselves, up to the plan's limit."""
+
+    __tablename__ = "pairing_windows"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id"), primary_key=True, autoincrement=False
+    )
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    taken: Mapped[int] = mapped_column()

@@ -1,0 +1,1 @@
+"""Plans: what a rental costs and holds."""

@@ -1,0 +1,1 @@
+"""What every module stands on. No business words in here."""

@@ -1,0 +1,131 @@
+"""The only place that knows database dialects."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection as SQLiteConnection
+from typing import Any
+
+from sqlalchemy import Double, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.compiler import DDLCompiler
+
+SQLITE_BUSY_MS = 15_000
+# 1205 lock wait timeout, 1213 deadlock, 1020 record changed since the snapshot (MariaDB).
+MYSQL_TRY_AGAIN = {1020, 1205, 1213}
+# serialization failure, deadlock detected, lock not available
+POSTGRES_TRY_AGAIN = {"40001", "40P01", "55P03"}
+
+
+class Base(DeclarativeBase):
+    """The tables of every module; names of constraints are fixed so that migrations find them."""
+
+    type_annotation_map = {float: Double()}  # MySQL's FLOAT keeps seven digits  # noqa: RUF012
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+@compiles(CreateTable, "mysql", "mariadb")
+def _create_on_mysql(create: CreateTable, compiler: DDLCompiler, **kw: Any) -> str:
+    """Compare text byte by byte, as SQLite and PostgreSQL do: what ignores case has a key column."""
+    statement = compiler.visit_create_table(create, **kw).rstrip()
+    return f"{statement} ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin\n\n"
+
+
+def engine_for(url: str | URL, *, pool_size: int = 10, max_overflow: int = 30) -> Engine:
+    """Return an engine with what each dialect needs to be correct under concurrency.
+
+    `pool_size + max_overflow` must not be below the number of threads that use it: FastAPI runs
+    `def` routes on 40, and waiting for a connection while holding a thread is a deadlock.
+    """
+    url = make_url(url)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url, pool_size, max_overflow)
+    options: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": max_overflow,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+    }
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        options["isolation_level"] = "READ COMMITTED"
+        options["connect_args"] = {
+            "charset": "utf8mb4",
+            "connect_timeout": 5,
+            "init_command": "SET time_zone='+00:00', innodb_lock_wait_timeout=10, "
+            "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+        }
+    return create_engine(url, **options)
+
+
+def _sqlite(url: URL, pool_size: int, max_overflow: int) -> Engine:
+    options: dict[str, Any] = {}
+    if url.database and url.database != ":memory:":
+        options = {"pool_size": pool_size, "max_overflow": max_overflow}
+    engine = create_engine(
+        url, connect_args={"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False}, **options
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: SQLiteConnection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # registered by the decorator
+        connection.isolation_level = None  # we begin transactions ourselves, see below
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] # registered by the decorator
+        # A deferred transaction that turns from reading to writing fails at once, whatever the
+        # busy timeout; one that will write says so at its beginning.
+        reading = connection.get_execution_options().get("reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+class Sessions:
+    """Makes sessions: for writing, and for reading only (which never wait for a writer)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._write = sessionmaker(engine, expire_on_commit=False)
+        self._read = sessionmaker(engine.execution_options(reading=True), expire_on_commit=False)
+
+    def writing(self) -> Session:
+        """Return a session whose transaction may write."""
+        return self._write()
+
+    def reading(self) -> Session:
+        """Return a session whose transaction only reads."""
+        return self._read()
+
+
+def is_worth_another_try(error: Exception) -> bool:
+    """Tell whether the same transaction may succeed when run again.
+
+    A broken unique key counts: two transactions passed the same check at once, and when the loser
+    runs again its own check finds the winner's row and names the conflict.
+    """
+    if isinstance(error, StaleDataError | IntegrityError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = error.orig
+    if getattr(cause, "sqlstate", None) in POSTGRES_TRY_AGAIN:
+        return True
+    if "database is locked" in str(cause) or "database table is locked" in str(cause):
+        return True
+    arguments = getattr(cause, "args", ())
+    return bool(arguments) and arguments[0] in MYSQL_TRY_AGAIN

@@ -1,0 +1,180 @@
+"""HTTP meets the domain here: who asks, which status an error has, one transaction a request."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Protocol
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from derpman.kit.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from derpman.kit.work import Actor, Edge, Role
+
+log = structlog.get_logger(__name__)
+
+STATUS: list[tuple[type[DomainError], int]] = [
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Invalid, 422),
+    (TooMany, 429),
+    (Unavailable, 503),
+]
+MAX_BODY_BYTES = 1_048_576
+
+
+class Gate(Protocol):
+    """What the application puts behind the edge: finds the actor and makes his edge."""
+
+    trusted_proxies: Sequence[str]
+
+    def actor_of(self, request: Request, ip: str) -> Actor:
+        """Return who asks; NOBODY without proof; Unauthenticated when the proof is void."""
+        ...
+
+    def edge(self, actor: Actor) -> Edge:
+        """Return an edge that acts for him."""
+        ...
+
+
+def gate_of(request: Request) -> Gate:
+    """Return the application's gate."""
+    return request.app.state.gate
+
+
+@lru_cache(maxsize=64)
+def _networks(proxies: tuple[str, ...]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return [ipaddress.ip_network(proxy, strict=False) for proxy in proxies]
+
+
+def client_address(request: Request, trusted_proxies: Sequence[str]) -> str:
+    """Return the client's address: the socket's, unless that is a proxy listed as trusted.
+
+    From a trusted proxy the right-most forwarded address that is not itself a trusted proxy
+    counts; what a client writes further left is never believed.
+    """
+    address = request.client.host if request.client else ""
+    networks = _networks(tuple(trusted_proxies))
+    if not networks:
+        return address
+    hops = [hop.strip() for hop in request.headers.get("x-forwarded-for", "").split(",")]
+    for hop in reversed([hop for hop in hops if hop]):
+        if not _is_in(address, networks) or _parse(hop) is None:
+            break
+        address = hop
+    return address
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(address)
+    except ValueError:
+        return None
+
+
+def _is_in(address: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def allow(*roles: Role) -> Callable[[Request], Edge]:
+    """Return the dependency of a route that only these roles may call."""
+    allowed = frozenset(roles)
+
+    def edge_of_request(request: Request) -> Edge:
+        gate = gate_of(request)
+        actor = gate.actor_of(request, client_address(request, gate.trusted_proxies))
+        if actor.role not in allowed:
+            raise Unauthenticated if actor.role is Role.NOBODY else Forbidden
+        return gate.edge(actor)
+
+    return edge_of_request
+
+
+EVERYBODY = (Role.NOBODY, Role.USER, Role.DISTRIBUTOR, Role.ADMIN, Role.SUPER_ADMIN)
+RunPublic = Annotated[Edge, Depends(allow(*EVERYBODY))]
+"""For visitors too."""
+RunUser = Annotated[Edge, Depends(allow(*EVERYBODY[1:]))]
+"""For whoever is logged in; the verb sees to it that he gets what is his."""
+RunAdmin = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN))]
+RunSuperAdmin = Annotated[Edge, Depends(allow(Role.SUPER_ADMIN))]
+
+
+def error_body(code: str, message: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the one shape that every error of the API has."""
+    return {"success": False, "error": {"code": code, "message": message, "params": params}}
+
+
+def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DomainError)
+    status = next(status for family, status in STATUS if isinstance(error, family))
+    headers: dict[str, str] = {}
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = "2"
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error_body(error.code, error.message, error.params), status, headers)
+
+
+def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    fields = [
+        {
+            "field": ".".join(str(part)[:100] for part in item["loc"][:10]),
+            "reason": str(item["type"]),
+            "message": str(item["msg"])[:300],
+        }
+        for item in error.errors()[:20]
+    ]
+    text = "Some values of the request are not acceptable; see params.fields."
+    return JSONResponse(error_body("request.invalid", text, {"fields": fields}), 422)
+
+
+def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {
+        400: "request.malformed",
+        404: "not_found",
+        405: "request.method_not_allowed",
+        413: "request.too_large",
+    }
+    code = codes.get(error.status_code, f"http.{error.status_code}")
+    return JSONResponse(error_body(code, str(error.detail), {}), error.status_code, error.headers)
+
+
+def _too_deep(_request: Request, _error: Exception) -> JSONResponse:
+    text = "The request is nested too deeply."
+    return JSONResponse(error_body("request.malformed", text, {}), 400)
+
+
+def _bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("unhandled error", path=request.url.path, exc_info=error)
+    text = "This is our fault, not yours. It has been recorded."
+    return JSONResponse(error_body("internal", text, {}), 500)
+
+
+def install_errors(app: FastAPI) -> None:
+    """Give an application our error answers."""
+    app.add_exception_handler(DomainError, _domain_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RecursionError, _too_deep)
+    app.add_exception_handler(Exception, _bug)

@@ -1,0 +1,64 @@
+"""The base of our Celery tasks: a task turns a message into one verb and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import Task as CeleryTask
+
+from derpman.kit import outbox
+from derpman.kit.errors import DomainError, PermanentFailure
+from derpman.kit.work import Edge, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+
+class Task(CeleryTask):
+    """Gives a task the edge of its process, and the rules for deliveries."""
+
+    abstract = True
+    ignore_result = True
+
+    @property
+    def edge(self) -> Edge:
+        """Return the edge that acts as the system."""
+        return self.app.conf.derpman_edge
+
+    def deliver(self, delivery_id: int, verb: Callable[..., object]) -> None:
+        """Run `verb(work, **payload)` and mark the delivery done, in one transaction.
+
+        A message may come twice: the second finds the row done and nothing happens. A rule that
+        says no or a permanent failure ends the delivery; anything else is sent again when overdue.
+        """
+
+        def handle(work: UnitOfWork) -> None:
+            payload = outbox.finish(work.session, delivery_id, work.now)
+            if payload is not None:
+                verb(work, **payload)
+
+        try:
+            self.edge(handle)
+        except Exception as error:
+            for_good = isinstance(error, DomainError | PermanentFailure)
+            self.edge(_record_failure, delivery_id, f"{type(error).__name__}: {error}", for_good)
+            log.exception("delivery failed", id=delivery_id, task=self.name, for_good=for_good)
+            if not for_good:
+                raise
+
+    def payload(self, delivery_id: int) -> dict[str, Any] | None:
+        """Return what a delivery carries, or None when it is done: for drivers, which act first.
+
+        Such a task reads and leases, closes, acts on the network, then opens and records; it ends
+        with `deliver`, whose verb records.
+        """
+        return self.edge.read(_payload, delivery_id)
+
+
+def _record_failure(work: UnitOfWork, delivery_id: int, error: str, for_good: bool) -> None:
+    outbox.record_failure(work.session, delivery_id, error, for_good=for_good)
+
+
+def _payload(work: UnitOfWork, delivery_id: int) -> dict[str, Any] | None:
+    return outbox.peek(work.session, delivery_id)

@@ -1,0 +1,92 @@
+"""Column types and the small value types that every table and request shares."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Integer, Text, types
+from sqlalchemy.dialects import mysql
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
+LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+MAX_ID = 2**63 - 1
+
+
+class UtcDateTime(types.TypeDecorator[datetime]):
+    """An instant in aware UTC, to the microsecond; a naive value is refused."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def enum_column(members: type[E]) -> Enum:
+    """Return a column type that stores the member's value as a plain string."""
+    return Enum(
+        members,
+        native_enum=False,
+        create_constraint=False,
+        length=32,
+        values_callable=lambda enum: [member.value for member in enum],
+    )
+
+
+def _printable(text: str) -> str:
+    """Refuse control characters, which no name or note needs and PostgreSQL cannot store all of."""
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+IdValue = Annotated[int, Field(ge=1, le=MAX_ID)]
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\n\t]*$"),
+    AfterValidator(_printable),
+]
+Note = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_printable)
+]
+
+
+class Body(BaseModel):
+    """A request body; an unknown field is refused, so that a typing error is not silently lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Out(BaseModel):
+    """An answer; every JSON answer of the API has `success`."""
+
+    model_config = ConfigDict(from_attributes=True)
+    success: bool = True
+
+
+class Part(BaseModel):
+    """A piece of an answer."""
+
+    model_config = ConfigDict(from_attributes=True)

@@ -1,0 +1,1 @@
+"""What was done, by whom, on what: rows are appended and never changed."""

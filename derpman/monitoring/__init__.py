@@ -1,0 +1,1 @@
+"""Monitoring: what servers measure, kept as history."""

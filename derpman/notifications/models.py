@@ -1,0 +1,53 @@
+"""Tables of mails and of how many an address may still cause."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from derpman.kit.db import Base
+from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
+from derpman.notifications.states import MailStatus
+
+
+class Mail(Base):
+    """One mail to one address; its Message-ID is fixed when it is queued.
+
+    Codes and links that open something stand sealed in `secrets` until the mail is sent, and as
+    marks in the text, so that an admin can read every mail and use none.
+    """
+
+    __tablename__ = "mails"
+    __table_args__ = (Index("ix_mails_status_due_at", "status", "due_at"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(128), unique=True)
+    once_key: Mapped[str | None] = mapped_column(String(128), unique=True)
+    user_id: Mapped[int | None] = mapped_column(Id, index=True)
+    address: Mapped[str] = mapped_column(String(254))
+    template: Mapped[str] = mapped_column(String(64))
+    locale: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(255))
+    text: Mapped[str] = mapped_column(LongText)
+    html: Mapped[str] = mapped_column(LongText)
+    secrets: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[MailStatus] = mapped_column(enum_column(MailStatus))
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(500))
+
+
+class MailAllowance(Base):
+    """When the last mails that a visitor caused went to an address, existing or not."""
+
+    __tablename__ = "mail_allowances"
+
+    address_key: Mapped[str] = mapped_column(String(254), primary_key=True)
+    recent: Mapped[str] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}  # two at once: one runs again and counts both

@@ -1,0 +1,1 @@
+"""Rentals: one customer's right to three relays until a date."""

@@ -1,0 +1,1 @@
+"""Serial numbers: prepaid codes that buy one rental period, once."""

@@ -1,0 +1,133 @@
+"""Tables of servers, of the links to them, and of the jobs that add and check them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from derpman.kit.db import Base
+from derpman.kit.types import Id, UtcDateTime, enum_column
+from derpman.servers.states import JobStatus, ServerStatus
+
+
+class Transport(StrEnum):
+    SSH = "ssh"
+    LOCAL = "local"
+    FAKE = "fake"
+    """In the worker's own process, for tests and load: relays nothing, and says so."""
+
+
+class Server(Base):
+    """One machine that carries relays: where it is, whose it is, what it can take."""
+
+    __tablename__ = "servers"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    ip: Mapped[str] = mapped_column(String(45))
+    present_ip: Mapped[str | None] = mapped_column(String(45), unique=True)
+    """The address while the server is not removed: nothing is added twice."""
+    region: Mapped[str] = mapped_column(String(64), index=True)
+    load: Mapped[float] = mapped_column(default=0.0)
+    status: Mapped[ServerStatus] = mapped_column(enum_column(ServerStatus))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    public_ip: Mapped[str] = mapped_column(String(45))
+    account_phone: Mapped[str | None] = mapped_column(String(32))
+    """The phone number of the cloud account (Aliyun) it belongs to."""
+    registered_place: Mapped[str | None] = mapped_column(String(128))
+    """Where in China its address is registered."""
+    traffic_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    month_traffic_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    monthly_allowance_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    port_from: Mapped[int] = mapped_column()
+    port_to: Mapped[int] = mapped_column()
+    capacity: Mapped[int] = mapped_column(default=0)
+    memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    transport: Mapped[Transport] = mapped_column(enum_column(Transport))
+    socket_path: Mapped[str | None] = mapped_column(String(255))
+    ssh_port: Mapped[int] = mapped_column(default=22)
+    host_key: Mapped[str | None] = mapped_column(Text)
+    """The pinned public host key, as it stands in known_hosts after the host."""
+    ssh_key: Mapped[str | None] = mapped_column(Text, deferred=True)
+    """Our private key for this server alone, sealed."""
+
+    relay_count: Mapped[int] = mapped_column(default=0)
+    """How many relays are wanted here; moved only together with a placement."""
+    desired_generation: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Counts up with every change of what is wanted here; compared with what the node accepted."""
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}
+
+
+class ServerLink(Base):
+    """What the worker that holds a server knows of its node. Written by that worker only."""
+
+    __tablename__ = "server_links"
+
+    server_id: Mapped[int] = mapped_column(
+        ForeignKey("servers.id"), primary_key=True, autoincrement=False
+    )
+    leased_by: Mapped[str | None] = mapped_column(String(64))
+    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    contact_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(64))
+    """Code of why there is no contact."""
+    error_detail: Mapped[str | None] = mapped_column(String(500))
+    applied_generation: Mapped[int] = mapped_column(BigInteger, default=0)
+    cursor: Mapped[str | None] = mapped_column(String(128))
+    node_version: Mapped[str | None] = mapped_column(String(64))
+    relay_label: Mapped[str | None] = mapped_column(String(128))
+    host: Mapped[str | None] = mapped_column(Text)
+    """The host's figures of the last whole snapshot, as JSON."""
+
+
+class ServerJob(Base):
+    """Something long done to a server in the background, shown step by step."""
+
+    __tablename__ = "server_jobs"
+    __table_args__ = (Index("ix_server_jobs_status_leased_until", "status", "leased_until"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    status: Mapped[JobStatus] = mapped_column(enum_column(JobStatus))
+    credential: Mapped[str | None] = mapped_column(Text, deferred=True)
+    """An administrator's access, sealed, erased when the job ends."""
+    actor_name: Mapped[str] = mapped_column(String(64))
+    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(64))
+
+
+class ServerJobStep(Base):
+    """One step of a job: what it does, how it went, in words an operator understands."""
+
+    __tablename__ = "server_job_steps"
+    __table_args__ = (Index("ix_server_job_steps_job_id_id", "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("server_jobs.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    status: Mapped[JobStatus] = mapped_column(enum_column(JobStatus))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(64))
+    message: Mapped[str | None] = mapped_column(Text)
+    params: Mapped[str | None] = mapped_column(Text)
+
+
+class PanelKey(Base):
+    """A key pair of this installation, such as the release key that signs relay images."""
+
+    __tablename__ = "panel_keys"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    public: Mapped[str] = mapped_column(Text)
+    private: Mapped[str] = mapped_column(Text, deferred=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

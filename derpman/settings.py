@@ -1,0 +1,118 @@
+"""Every setting, read once at start from the environment and from `.env`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from derpman.kit.secrets import key_file
+
+
+class Settings(BaseSettings):
+    """The configuration of one installation; each variable begins with `DERPMAN_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DERPMAN_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder for what is not in the database: SQLite file, keys, built programs.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="SQLAlchemy URL, such as mysql+pymysql://user:password@host/derpman or "
+        "postgresql+psycopg://user:password@host/derpman. Empty: SQLite in the data folder.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="redis://… for Celery and wake-ups. Empty: files and local sockets, which is "
+        "enough for one machine.",
+    )
+    secret_keys: SecretStr | None = Field(
+        None,
+        description="Fernet keys, separated by commas, newest first. Empty: kept in "
+        "`secret.key` in the data folder and made at the first start.",
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8000",
+        description="Address under which customers reach the site; stands in mails and addresses.",
+    )
+    listen_host: str = Field("127.0.0.1", description="Address that `derpman serve` listens on.")
+    listen_port: int = Field(8000, ge=1, le=65535, description="Port it listens on.")
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed, "
+        "separated by commas. Empty: the header is ignored.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log line that is written."
+    )
+    log_json: bool = Field(False, description="Write log lines as JSON.")
+    build_dir: Path = Field(
+        Path("build"),
+        description="Folder with what `derpman node build` made: node, derper, relay image.",
+    )
+
+    smtp_host: str = Field("", description="Mail server. Empty: mails wait in the queue.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection is protected; `none` only for local servers."
+    )
+    smtp_username: str = Field("", description="User name at the mail server, if it wants one.")
+    smtp_password: SecretStr | None = Field(None, description="Its password.")
+    mail_from: str = Field(
+        "DERP Management <noreply@localhost>", description="Sender of every mail."
+    )
+    mail_timeout_seconds: float = Field(
+        20, gt=0, le=120, description="Longest wait for any answer of the mail server."
+    )
+
+    acl_grace_days: int = Field(
+        0, ge=0, le=30, description="Days an ACL goes on working after its 32 days."
+    )
+    region_base: int = Field(
+        931,
+        ge=902,
+        le=996,
+        description="First of the three DERP region ids a customer gets unless he needs others.",
+    )
+    ip2region_path: Path | None = Field(
+        None, description="An ip2region .xdb file for places down to the city. Optional."
+    )
+    server_capacity_memory_bytes: int = Field(
+        64 * 1024 * 1024,
+        gt=0,
+        description="Memory that one relay is planned with when a capacity is proposed.",
+    )
+    session_days: int = Field(30, ge=1, le=365, description="Days a log-in lasts without use.")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @property
+    def is_embedded(self) -> bool:
+        """Tell whether this installation runs without Redis, on one machine."""
+        return self.redis_url is None
+
+    @cached_property
+    def database(self) -> str:
+        """Return the database URL, with its password: never log it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.resolve() / 'derpman.sqlite'}"
+
+    @cached_property
+    def vault_keys(self) -> list[str]:
+        """Return the keys that protect secrets at rest, newest first."""
+        if self.secret_keys is not None:
+            return [key.strip() for key in self.secret_keys.get_secret_value().split(",")]
+        return key_file(self.data_dir / "secret.key")

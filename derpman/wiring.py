@@ -1,0 +1,61 @@
+"""What follows what, on one screen; and how the parts of a process are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from derpman.kit.clock import Clock, utc_now
+from derpman.kit.db import Sessions, engine_for
+from derpman.kit.secrets import Vault
+from derpman.kit.wake import LocalWake, RedisWake, Wake
+from derpman.kit.work import SYSTEM, Actor, Edge
+from derpman.settings import Settings
+
+SUBSCRIPTIONS: dict[str, Sequence[str]] = {}
+"""Names of events to the names of the tasks that follow: the asynchronous map."""
+
+
+@dataclass(frozen=True)
+class System:
+    """The parts that every process of an installation is made of."""
+
+    settings: Settings
+    engine: Engine
+    vault: Vault
+    wake: Wake
+    clock: Clock = utc_now
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.engine)
+
+    def edge(self, actor: Actor = SYSTEM) -> Edge:
+        """Return the edge that acts for somebody."""
+        return Edge(
+            sessions=self.sessions,
+            vault=self.vault,
+            actor=actor,
+            handlers=SUBSCRIPTIONS,
+            clock=self.clock,
+            wake=self.wake.send,
+        )
+
+
+def assemble(settings: Settings) -> System:
+    """Put a process's parts together. Nothing is connected to before it is used."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    wake: Wake = (
+        LocalWake(settings.data_dir)
+        if settings.redis_url is None
+        else RedisWake(settings.redis_url.get_secret_value())
+    )
+    return System(
+        settings=settings,
+        engine=engine_for(settings.database),
+        vault=Vault(settings.vault_keys),
+        wake=wake,
+    )
