@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 
 from derpman.kit import http
@@ -37,12 +37,12 @@ class Gate:
         return self.system.edge(actor)
 
 
-def create_app(system: System) -> FastAPIOffline:
+def create_app(system: System) -> FastAPI:
     """Return the application of one installation."""
     live = Live()
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPIOffline) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         unlisten = system.wake.listen(live.nudge)
         yield
         unlisten()
@@ -63,6 +63,6 @@ def create_app(system: System) -> FastAPIOffline:
     return app
 
 
-def app_of_process() -> FastAPIOffline:
+def app_of_process() -> FastAPI:
     """Return the application for this process, from its environment."""
     return create_app(assemble(Settings()))

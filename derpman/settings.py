@@ -20,76 +20,83 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(
-        Path("data"),
+        default=Path("data"),
         description="Folder for what is not in the database: SQLite file, keys, built programs.",
     )
     database_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="SQLAlchemy URL, such as mysql+pymysql://user:password@host/derpman or "
         "postgresql+psycopg://user:password@host/derpman. Empty: SQLite in the data folder.",
     )
     redis_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="redis://… for Celery and wake-ups. Empty: files and local sockets, which is "
         "enough for one machine.",
     )
     secret_keys: SecretStr | None = Field(
-        None,
+        default=None,
         description="Fernet keys, separated by commas, newest first. Empty: kept in "
         "`secret.key` in the data folder and made at the first start.",
     )
     public_url: str = Field(
-        "http://127.0.0.1:8000",
+        default="http://127.0.0.1:8000",
         description="Address under which customers reach the site; stands in mails and addresses.",
     )
-    listen_host: str = Field("127.0.0.1", description="Address that `derpman serve` listens on.")
-    listen_port: int = Field(8000, ge=1, le=65535, description="Port it listens on.")
+    listen_host: str = Field(
+        default="127.0.0.1", description="Address that `derpman serve` listens on."
+    )
+    listen_port: int = Field(default=8000, ge=1, le=65535, description="Port it listens on.")
     trusted_proxies: Annotated[list[str], NoDecode] = Field(
-        default_factory=list,
+        default_factory=list[str],
         description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed, "
         "separated by commas. Empty: the header is ignored.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe log line that is written."
+        default="INFO", description="Least severe log line that is written."
     )
-    log_json: bool = Field(False, description="Write log lines as JSON.")
+    log_json: bool = Field(default=False, description="Write log lines as JSON.")
     build_dir: Path = Field(
-        Path("build"),
+        default=Path("build"),
         description="Folder with what `derpman node build` made: node, derper, relay image.",
     )
 
-    smtp_host: str = Field("", description="Mail server. Empty: mails wait in the queue.")
-    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_host: str = Field(default="", description="Mail server. Empty: mails wait in the queue.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
     smtp_security: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="How the connection is protected; `none` only for local servers."
+        default="starttls",
+        description="How the connection is protected; `none` only for local servers.",
     )
-    smtp_username: str = Field("", description="User name at the mail server, if it wants one.")
-    smtp_password: SecretStr | None = Field(None, description="Its password.")
+    smtp_username: str = Field(
+        default="", description="User name at the mail server, if it wants one."
+    )
+    smtp_password: SecretStr | None = Field(default=None, description="Its password.")
     mail_from: str = Field(
-        "DERP Management <noreply@localhost>", description="Sender of every mail."
+        default="DERP Management <noreply@localhost>", description="Sender of every mail."
     )
     mail_timeout_seconds: float = Field(
-        20, gt=0, le=120, description="Longest wait for any answer of the mail server."
+        default=20, gt=0, le=120, description="Longest wait for any answer of the mail server."
     )
 
     acl_grace_days: int = Field(
-        0, ge=0, le=30, description="Days an ACL goes on working after its 32 days."
+        default=0, ge=0, le=30, description="Days an ACL goes on working after its 32 days."
     )
     region_base: int = Field(
-        931,
+        default=931,
         ge=902,
         le=996,
         description="First of the three DERP region ids a customer gets unless he needs others.",
     )
     ip2region_path: Path | None = Field(
-        None, description="An ip2region .xdb file for places down to the city. Optional."
+        default=None, description="An ip2region .xdb file for places down to the city. Optional."
     )
     server_capacity_memory_bytes: int = Field(
-        64 * 1024 * 1024,
+        default=64 * 1024 * 1024,
         gt=0,
         description="Memory that one relay is planned with when a capacity is proposed.",
     )
-    session_days: int = Field(30, ge=1, le=365, description="Days a log-in lasts without use.")
+    session_days: int = Field(
+        default=30, ge=1, le=365, description="Days a log-in lasts without use."
+    )
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -109,6 +116,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.resolve() / 'derpman.sqlite'}"
+
+    @cached_property
+    def broker(self) -> str:
+        """Return Celery's broker: Redis, or folders on this machine."""
+        return "filesystem://" if self.redis_url is None else self.redis_url.get_secret_value()
 
     @cached_property
     def vault_keys(self) -> list[str]:

@@ -23,7 +23,7 @@ def celery_app(system: System) -> Celery:
     settings = system.settings
     app = Celery("derpman", include=TASK_MODULES)
     app.conf.update(
-        broker_url="filesystem://" if settings.redis_url is None else _redis(settings),
+        broker_url=settings.broker,
         broker_connection_retry_on_startup=True,
         task_ignore_result=True,
         task_acks_late=True,
@@ -46,11 +46,6 @@ def celery_app(system: System) -> Celery:
         app.conf.broker_transport_options = _folders(settings.data_dir / "broker")
     app.set_default()
     return app
-
-
-def _redis(settings: Settings) -> str:
-    assert settings.redis_url is not None
-    return settings.redis_url.get_secret_value()
 
 
 def _folders(root: Path) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlite3 import Connection as SQLiteConnection
-from typing import Any
+from typing import Any, ClassVar, cast
 
-from sqlalchemy import Double, Engine, MetaData, create_engine, event
+from sqlalchemy import CursorResult, Double, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import DDLCompiler
+from sqlalchemy.sql.dml import UpdateBase
 
 SQLITE_BUSY_MS = 15_000
 # 1205 lock wait timeout, 1213 deadlock, 1020 record changed since the snapshot (MariaDB).
@@ -24,7 +25,9 @@ POSTGRES_TRY_AGAIN = {"40001", "40P01", "55P03"}
 class Base(DeclarativeBase):
     """The tables of every module; names of constraints are fixed so that migrations find them."""
 
-    type_annotation_map = {float: Double()}  # MySQL's FLOAT keeps seven digits  # noqa: RUF012
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        float: Double()
+    }  # MySQL's FLOAT keeps seven digits
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(column_0_N_label)s",
@@ -38,7 +41,10 @@ class Base(DeclarativeBase):
 
 @compiles(CreateTable, "mysql", "mariadb")
 def _create_on_mysql(create: CreateTable, compiler: DDLCompiler, **kw: Any) -> str:
-    """Compare text byte by byte, as SQLite and PostgreSQL do: what ignores case has a key column."""
+    """Compare text byte by byte, as SQLite and PostgreSQL do.
+
+    What ignores case has a key column.
+    """
     statement = compiler.visit_create_table(create, **kw).rstrip()
     return f"{statement} ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin\n\n"
 
@@ -110,6 +116,11 @@ class Sessions:
     def reading(self) -> Session:
         """Return a session whose transaction only reads."""
         return self._read()
+
+
+def changed(session: Session, statement: UpdateBase) -> int:
+    """Run an insert, update or delete and return how many rows it met: what decides races."""
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount
 
 
 def is_worth_another_try(error: Exception) -> bool:

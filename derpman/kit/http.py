@@ -121,8 +121,7 @@ def error_body(code: str, message: str, params: dict[str, Any]) -> dict[str, Any
     return {"success": False, "error": {"code": code, "message": message, "params": params}}
 
 
-def _domain_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, DomainError)
+def _domain_error(_request: Request, error: DomainError) -> JSONResponse:
     status = next(status for family, status in STATUS if isinstance(error, family))
     headers: dict[str, str] = {}
     if isinstance(error, TooMany):
@@ -134,8 +133,7 @@ def _domain_error(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(error.code, error.message, error.params), status, headers)
 
 
-def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+def _invalid_request(_request: Request, error: RequestValidationError) -> JSONResponse:
     fields = [
         {
             "field": ".".join(str(part)[:100] for part in item["loc"][:10]),
@@ -148,8 +146,7 @@ def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("request.invalid", text, {"fields": fields}), 422)
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+def _http_error(_request: Request, error: HTTPException) -> JSONResponse:
     codes = {
         400: "request.malformed",
         404: "not_found",
@@ -173,8 +170,8 @@ def _bug(request: Request, error: Exception) -> JSONResponse:
 
 def install_errors(app: FastAPI) -> None:
     """Give an application our error answers."""
-    app.add_exception_handler(DomainError, _domain_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RecursionError, _too_deep)
-    app.add_exception_handler(Exception, _bug)
+    app.exception_handler(DomainError)(_domain_error)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RecursionError)(_too_deep)
+    app.exception_handler(Exception)(_bug)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -44,13 +44,17 @@ class Live:
             topic = self._topics[name] = _Topic(fetch)
         topic.watchers += 1
         seen = 0
+
+        def is_new() -> bool:
+            return topic.version > seen
+
         try:
             while True:
                 async with topic.changed:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(KEEPALIVE_SECONDS):
-                            await topic.changed.wait_for(lambda: topic.version > seen)
-                if topic.version > seen:
+                            await topic.changed.wait_for(is_new)
+                if is_new():
                     seen = topic.version
                     yield topic.picture
                     if topic.picture is None:
@@ -94,7 +98,7 @@ class Live:
 
 
 class _Topic:
-    def __init__(self, fetch: Callable[[], Any] | Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, fetch: Fetch) -> None:
         self.fetch = fetch
         self.picture: dict[str, Any] | None = {}
         self.version = 0

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Index, String, Text, or_, select, update
+from sqlalchemy import Index, String, Text, delete, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from derpman.kit.db import Base
+from derpman.kit.db import Base, changed
 from derpman.kit.types import Id, UtcDateTime, enum_column
 
 OVERDUE_AFTER = timedelta(seconds=60)
@@ -85,28 +85,30 @@ def take_due(session: Session, now: datetime, limit: int) -> list[tuple[int, str
     taken: list[tuple[int, str]] = []
     for row in due:
         pause = min(OVERDUE_AFTER * 2**row.attempts, MAX_PAUSE)
-        claimed = session.execute(
+        claimed = changed(
+            session,
             update(Delivery)
             .where(Delivery.id == row.id, Delivery.attempts == row.attempts)
             .where(Delivery.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
-            .values(status=DeliveryStatus.SENT, attempts=row.attempts + 1, due_at=now + pause)
+            .values(status=DeliveryStatus.SENT, attempts=row.attempts + 1, due_at=now + pause),
         )
-        if claimed.rowcount == 1:
+        if claimed == 1:
             taken.append((row.id, row.handler))
     return taken
 
 
 def finish(session: Session, delivery_id: int, now: datetime) -> dict[str, Any] | None:
     """Mark a delivery as done and return its payload, or None when it was done before."""
-    done = session.execute(
+    done = changed(
+        session,
         update(Delivery)
         .where(
             Delivery.id == delivery_id,
             or_(Delivery.status == DeliveryStatus.PENDING, Delivery.status == DeliveryStatus.SENT),
         )
-        .values(status=DeliveryStatus.DONE, done_at=now, error=None)
+        .values(status=DeliveryStatus.DONE, done_at=now, error=None),
     )
-    if done.rowcount == 0:
+    if done == 0:
         return None
     payload = session.scalar(select(Delivery.payload).where(Delivery.id == delivery_id))
     return json.loads(payload or "{}")
@@ -141,5 +143,5 @@ def purge_done(session: Session, before: datetime, limit: int = 1000) -> int:
         .limit(limit)
     ).all()
     if ids:
-        session.query(Delivery).where(Delivery.id.in_(ids)).delete(synchronize_session=False)
+        session.execute(delete(Delivery).where(Delivery.id.in_(ids)))
     return len(ids)

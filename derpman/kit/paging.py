@@ -25,7 +25,7 @@ class PageQuery(BaseModel):
 
 def page(
     session: Session,
-    select: Select[tuple[T]],
+    select: Select[T],
     key: InstrumentedAttribute[int],
     before: int | None,
     limit: int,

@@ -15,7 +15,7 @@ from derpman.kit.work import Edge, UnitOfWork
 log = structlog.get_logger(__name__)
 
 
-class Task(CeleryTask):
+class Task(CeleryTask):  # pyright: ignore[reportMissingTypeArgument] # not generic when run
     """Gives a task the edge of its process, and the rules for deliveries."""
 
     abstract = True

@@ -44,6 +44,10 @@ class UtcDateTime(types.TypeDecorator[datetime]):
 E = TypeVar("E", bound=StrEnum)
 
 
+def _values(members: type[StrEnum]) -> list[str]:
+    return [member.value for member in members]
+
+
 def enum_column(members: type[E]) -> Enum:
     """Return a column type that stores the member's value as a plain string."""
     return Enum(
@@ -51,7 +55,7 @@ def enum_column(members: type[E]) -> Enum:
         native_enum=False,
         create_constraint=False,
         length=32,
-        values_callable=lambda enum: [member.value for member in enum],
+        values_callable=_values,
     )
 
 

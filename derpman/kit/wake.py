@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import redis
 import structlog
@@ -72,9 +72,11 @@ class LocalWake:
 
         def stop() -> None:
             ended.set()
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-                with contextlib.suppress(OSError):
-                    out.sendto(b"", str(path))
+            with (
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out,
+                contextlib.suppress(OSError),
+            ):
+                out.sendto(b"", str(path))
 
         threading.Thread(target=loop, name="wake", daemon=True).start()
         return stop
@@ -116,9 +118,10 @@ class RedisWake:
         with client, client.pubsub(ignore_subscribe_messages=True) as channel:
             channel.subscribe(self.CHANNEL)
             while not ended.is_set():
-                message = channel.get_message(timeout=1)
+                message: dict[str, Any] | None = channel.get_message(timeout=1)  # pyright: ignore[reportUnknownVariableType] # untyped
                 if message is None:
                     continue
-                for topic in bytes(message["data"]).decode(errors="replace").split("\n"):
+                data: bytes = message["data"]
+                for topic in data.decode(errors="replace").split("\n"):
                     if topic:
                         heard(topic)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
-from typing import Any
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
 import derpman
-from derpman.kit import (
-    outbox as outbox,  # its table
-    types,
-)
+from derpman.kit import outbox, types
 from derpman.kit.db import Base
 
+_TABLES_OF_THE_KIT = outbox.Delivery
 for module in pkgutil.iter_modules(derpman.__path__):
     if module.ispkg and module.name not in ("kit", "migrations"):
         path = f"derpman.{module.name}.models"
-        if importlib.util.find_spec(path) is not None:
-            importlib.import_module(path)
+        if find_spec(path) is not None:
+            import_module(path)
 
 
-def render(kind: str, thing: Any, autogen: AutogenContext) -> str | bool:
+def render(kind: str, thing: Any, autogen: AutogenContext) -> str | Literal[False]:
     """Write our column types in migrations by their names in `kit.types`."""
     if kind == "type":
         if isinstance(thing, types.UtcDateTime):

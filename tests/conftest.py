@@ -1,0 +1,284 @@
+"""A migrated database for each test, a clock that can be moved, and the cast."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import make_url, text
+
+from derpman.kit.db import engine_for
+from derpman.kit.secrets import Vault
+from derpman.kit.work import Actor, Edge, Role
+from derpman.migrations import upgrade
+from derpman.settings import Settings
+from derpman.wiring import System
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+DATABASE = os.environ.get("DERPMAN_TEST_DATABASE", "")
+"""A server's SQLAlchemy URL (mysql+pymysql://… or postgresql+psycopg://…); empty: SQLite."""
+
+
+class MovableClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+class HeardWake:
+    """Keeps the topics that were sent."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def send(self, topics: object) -> None:
+        self.topics += list(topics)  # type: ignore[call-overload]
+
+    def listen(self, heard: Callable[[str], None]) -> Callable[[], None]:
+        return lambda: None
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "migrated.sqlite"
+    engine = engine_for(f"sqlite:///{path}")
+    upgrade(engine)
+    with engine.connect() as connection:
+        connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_server() -> Iterator[str]:
+    """Migrate one database of the server under test; each test empties what the last one left."""
+    server = make_url(DATABASE)
+    name = f"derpman_{uuid.uuid4().hex[:12]}"
+    admin = engine_for(server)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = engine_for(server.set(database=name))
+    upgrade(engine)
+    engine.dispose()
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"DROP DATABASE {name}"))
+    admin.dispose()
+
+
+def empty(url: str) -> None:
+    """Delete every row that tests write; what migrations and seeds wrote is written again."""
+    from derpman.kit.db import Base
+
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        names = [table.name for table in reversed(Base.metadata.sorted_tables)]
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
+        else:
+            connection.execute(text("SET foreign_key_checks=0"))
+            for name in names:
+                connection.execute(text(f"TRUNCATE {name}"))
+            connection.execute(text("SET foreign_key_checks=1"))
+    engine.dispose()
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if DATABASE:
+        url: str = request.getfixturevalue("migrated_server")
+        empty(url)
+        return url
+    copy = tmp_path / "test.sqlite"
+    shutil.copyfile(request.getfixturevalue("migrated_sqlite"), copy)
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def heard() -> HeardWake:
+    """Which wake-ups were sent."""
+    return HeardWake()
+
+
+@pytest.fixture
+def system(
+    database_url: str, tmp_path: Path, clock: MovableClock, heard: HeardWake
+) -> Iterator[System]:
+    key = Fernet.generate_key().decode()
+    settings = Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue] # pydantic-settings takes it
+        data_dir=tmp_path / "data",
+        database_url=database_url,  # pyright: ignore[reportArgumentType] # becomes a SecretStr
+        secret_keys=key,  # pyright: ignore[reportArgumentType] # becomes a SecretStr
+        public_url="https://derp.example",
+    )
+    settings.data_dir.mkdir()
+    engine = engine_for(database_url)
+    system = System(settings, engine, Vault([key]), heard, clock)
+    seed(system.edge())
+    yield system
+    engine.dispose()
+
+
+def seed(edge: Edge) -> None:
+    """Write what an empty installation has after `derpman db upgrade`."""
+    from derpman.finance import service as finance
+
+    edge(finance.seed_plans)
+
+
+@pytest.fixture
+def edge(system: System) -> Edge:
+    """An edge that acts as the system."""
+    return system.edge()
+
+
+@pytest.fixture
+def edge_of(system: System) -> Callable[[Actor], Edge]:
+    return system.edge
+
+
+@pytest.fixture
+def client(system: System) -> Iterator[TestClient]:
+    """The web application, called without a network."""
+    from starlette.testclient import TestClient
+
+    from derpman.api import create_app
+
+    with TestClient(create_app(system), raise_server_exceptions=False) as client:
+        yield client
+
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody of the cast, logged in."""
+
+    id: int
+    username: str
+    email: str
+    role: Role
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(role=self.role, user_id=self.id, name=self.username, ip="198.51.100.7")
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    from derpman.kit import passwords
+
+    return passwords.hash(PASSWORD)
+
+
+@pytest.fixture
+def person(edge: Edge, password_hash: str) -> Callable[..., Person]:
+    """Make an account and log it in: `person("dora", Role.ADMIN)`."""
+    from derpman.access import service as access
+    from derpman.users import service as users
+
+    def make(username: str, role: Role = Role.USER, locale: str = "zh-CN") -> Person:
+        user = edge(
+            users.create,
+            username=username,
+            email=f"{username}@example.com",
+            password_hash=password_hash,
+            role=role,
+            locale=locale,
+        )
+        token = edge(access.open_session, user_id=user.id)
+        return Person(user.id, username, user.email, role, token)
+
+    return make
+
+
+@pytest.fixture
+def root(person: Callable[..., Person]) -> Person:
+    return person("root_", Role.SUPER_ADMIN)
+
+
+@pytest.fixture
+def rita(person: Callable[..., Person]) -> Person:
+    return person("rita", Role.DISTRIBUTOR)
+
+
+@pytest.fixture
+def carl(person: Callable[..., Person]) -> Person:
+    return person("carl")
+
+
+@pytest.fixture
+def eve(person: Callable[..., Person]) -> Person:
+    return person("eve")
+
+
+@pytest.fixture
+def add_server(edge: Edge) -> Callable[..., int]:
+    """Add a healthy server of the fake transport; return its id."""
+    from derpman.servers.models import Server, ServerLink, Transport
+    from derpman.servers.states import ServerStatus
+
+    made = 0
+
+    def make(region: str | None = None, **columns: object) -> int:
+        nonlocal made
+        made += 1
+        ip = f"203.0.113.{made}"
+        values: dict[str, object] = {
+            "ip": ip,
+            "present_ip": ip,
+            "public_ip": ip,
+            "region": region or f"region-{made}",
+            "status": ServerStatus.HEALTHY,
+            "transport": Transport.FAKE,
+            "port_from": 20000,
+            "port_to": 29999,
+            "capacity": 100,
+        }
+
+        def insert(work: object) -> int:
+            session, now = work.session, work.now  # type: ignore[attr-defined]
+            server = Server(**{**values, **columns}, created_at=now, updated_at=now)
+            session.add(server)
+            session.flush()
+            session.add(ServerLink(server_id=server.id))
+            return server.id
+
+        return edge(insert)
+
+    return make
+
+
+@pytest.fixture
+def moved(edge: Edge) -> Callable[[datetime], Edge]:
+    """Return the system's edge at another instant."""
+    return lambda now: replace(edge, clock=lambda: now)
