@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 bin := .venv/bin
 pytest := $(bin)/pytest -q
 workers := -n 2 --dist loadfile
+go_modules := $(patsubst %/go.mod,%,$(wildcard node/go.mod tests/system/*/go.mod))
 fast := --ignore=tests/system --ignore=tests/drills
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -57,7 +58,7 @@ test-postgres: ready ## the same tests on a private PostgreSQL
 
 .PHONY: test-go
 test-go: ready ## the node's tests, with real derper
-	cd node && ../tools/go test -p 1 ./...
+	tools/go -C node test -p 1 ./...
 
 .PHONY: test-system
 test-system: ready ## tests on the fleet: real servers, relays, clients and services (root)
@@ -114,10 +115,10 @@ check-generated: ready ## openapi.json, docs/states.md and docs/settings.md are 
 	$(bin)/python tools/generate.py --check
 
 .PHONY: check-go
-check-go: ready ## the node is formatted and vetted
-	@unformatted=$$("$$(tools/go env GOROOT)/bin/gofmt" -l node) && \
+check-go: ready ## Go code is formatted and vetted
+	@unformatted=$$("$$(tools/go env GOROOT)/bin/gofmt" -l $(go_modules)); \
 	  [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
-	cd node && ../tools/go vet ./...
+	@for module in $(go_modules); do echo "go vet $$module"; tools/go -C $$module vet ./...; done
 
 ##@ Tend
 
@@ -125,7 +126,7 @@ check-go: ready ## the node is formatted and vetted
 fmt: ready ## format all code
 	$(bin)/ruff format
 	$(bin)/ruff check --fix --quiet
-	"$$(tools/go env GOROOT)/bin/gofmt" -w node
+	"$$(tools/go env GOROOT)/bin/gofmt" -w $(go_modules)
 
 .PHONY: openapi
 openapi: ready ## write openapi.json
