@@ -81,6 +81,8 @@ class ServerLink(Base):
     applied_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     cursor: Mapped[str | None] = mapped_column(String(128))
     node_version: Mapped[str | None] = mapped_column(String(64))
+    runtime: Mapped[str | None] = mapped_column(String(16))
+    """What its relays run in: `docker`, `process`, or `fake`, which relays nothing."""
     relay_label: Mapped[str | None] = mapped_column(String(128))
     host: Mapped[str | None] = mapped_column(Text)
     """The host's figures of the last whole snapshot, as JSON."""
@@ -99,6 +101,7 @@ class ServerJob(Base):
     credential: Mapped[str | None] = mapped_column(Text, deferred=True)
     """An administrator's access, sealed, erased when the job ends."""
     actor_name: Mapped[str] = mapped_column(String(64))
+    leased_by: Mapped[str | None] = mapped_column(String(64))
     leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

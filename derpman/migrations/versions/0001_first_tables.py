@@ -474,6 +474,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("credential", sa.Text(), nullable=True),
         sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("leased_by", sa.String(length=64), nullable=True),
         sa.Column("leased_until", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
@@ -500,6 +501,7 @@ def upgrade() -> None:
         sa.Column("applied_generation", sa.BigInteger(), nullable=False),
         sa.Column("cursor", sa.String(length=128), nullable=True),
         sa.Column("node_version", sa.String(length=64), nullable=True),
+        sa.Column("runtime", sa.String(length=16), nullable=True),
         sa.Column("relay_label", sa.String(length=128), nullable=True),
         sa.Column("host", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(

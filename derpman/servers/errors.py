@@ -1,0 +1,71 @@
+"""What servers refuse, and what may go wrong with a server and on the way to it."""
+
+from __future__ import annotations
+
+from derpman.kit.errors import Conflict, Forbidden, Invalid, NotFound, TransientFailure
+
+
+class ServerNotFound(NotFound):
+    code = "servers.not_found"
+    text = "There is no such server."
+
+
+class JobNotFound(NotFound):
+    code = "servers.no_such_job"
+    text = "There is no such job."
+
+
+class AlreadyAdded(Conflict):
+    code = "servers.already_added"
+    text = "A server with the address {ip} is there already."
+
+
+class HasRelays(Conflict):
+    code = "servers.has_relays"
+    text = "{relays} relays are still wanted on this server. Move or end them first."
+
+
+class JobRunning(Conflict):
+    code = "servers.job_running"
+    text = "A job on this server is still running."
+
+
+class ChangedMeanwhile(Conflict):
+    code = "servers.changed_meanwhile"
+    text = "Somebody changed this server meanwhile. Look at it again."
+
+
+class PortsInUse(Conflict):
+    code = "servers.ports_in_use"
+    text = "Relays on this server use ports outside {port_from}-{port_to}."
+
+
+class PortRangeInvalid(Invalid):
+    code = "servers.port_range_invalid"
+    text = "The port range must not be empty: {port_from}-{port_to}."
+
+
+class SshKeyInvalid(Invalid):
+    code = "servers.ssh_key_invalid"
+    text = "This private key cannot be read. Is it complete, and is the passphrase right?"
+
+
+class BootstrapTokenInvalid(Forbidden):
+    code = "servers.bootstrap_token_invalid"
+    text = "This address for the script has run out. Make a new one."
+
+
+class LeaseLost(Exception):
+    """Another worker holds the server or the job now: stop, and write nothing more."""
+
+
+class NodeError(TransientFailure):
+    """The node, or the way to it, said no.
+
+    `code` is stable; `detail` is for operators and holds no secret.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail[:500]
