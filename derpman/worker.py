@@ -1,20 +1,24 @@
-"""The Celery application: which tasks there are, when they run by themselves, which broker."""
+"""The Celery application and our other background processes: what runs where, and when."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.schedules import crontab
 
-from derpman.kit import journal
-from derpman.settings import Settings
-from derpman.wiring import System, assemble
+from derpman.kit.dispatch import Dispatcher
+from derpman.wiring import System
 
-TASK_MODULES: list[str] = []
+TASK_MODULES: list[str] = [
+    "derpman.kit.tasks",
+]
 
-TIMETABLE: dict[str, dict[str, Any]] = {}
+TIMETABLE: dict[str, dict[str, Any]] = {
+    "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
+}
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""
 
 
@@ -27,22 +31,19 @@ def celery_app(system: System) -> Celery:
         broker_connection_retry_on_startup=True,
         task_ignore_result=True,
         task_acks_late=True,
-        task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        # A delivery is a row and is sent again when overdue; a message that waits longer than
-        # that is only a second copy.
-        task_soft_time_limit=120,
-        task_time_limit=150,
         worker_hijack_root_logger=False,
-        worker_max_tasks_per_child=2000,
+        worker_redirect_stdouts=False,
         timezone="UTC",
         beat_schedule=TIMETABLE,
+        # Nothing is remembered between starts: a sweep that runs once more does no harm, and a
+        # schedule file that `kill -9` cut short does.
+        beat_scheduler="celery.beat:Scheduler",
         beat_max_loop_interval=10,
-        beat_schedule_filename=str(settings.data_dir / "beat-schedule"),
         derpman_edge=system.edge(),
         derpman_system=system,
     )
-    if settings.redis_url is None:
+    if settings.is_embedded:
         app.conf.broker_transport_options = _folders(settings.data_dir / "broker")
     app.set_default()
     return app
@@ -61,16 +62,33 @@ def _folders(root: Path) -> dict[str, Any]:
     }
 
 
-def app_of_process() -> Celery:
-    """Return the application for this process, from its environment."""
-    settings = Settings()
-    journal.configure(level=settings.log_level, as_json=settings.log_json, process="worker")
-    return celery_app(assemble(settings))
+def run_tasks(system: System) -> None:
+    """Run Celery tasks until a signal. Threads: tasks wait for networks and databases only."""
+    celery_app(system).worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            "--concurrency=4",
+            "--without-gossip",
+            "--without-mingle",
+            f"--loglevel={system.settings.log_level}",
+        ]
+    )
 
 
-@worker_process_init.connect
-def forget_parent_connections(**_: object) -> None:
-    """Give each child its own database connections: a shared socket mixes answers."""
-    from celery import current_app  # noqa: PLC0415 # the child's, known only now
+def run_beat(system: System) -> None:
+    """Send the sweeps of the timetable until a signal."""
+    celery_app(system).start(["beat", f"--loglevel={system.settings.log_level}", "--pidfile="])
 
-    current_app.conf.derpman_system.engine.dispose(close=False)
+
+def run_dispatcher(system: System) -> None:
+    """Hand due deliveries to Celery until a signal."""
+    app = celery_app(system)
+
+    def send(task: str, delivery_id: int) -> None:
+        app.send_task(task, args=[delivery_id], retry=False)
+
+    dispatcher = Dispatcher(system.edge(), system.wake, send)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: dispatcher.stop())
+    dispatcher.run_forever()

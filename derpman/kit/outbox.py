@@ -17,6 +17,7 @@ from derpman.kit.types import Id, UtcDateTime, enum_column
 OVERDUE_AFTER = timedelta(seconds=60)
 """A delivery sent this long ago and not done is sent again."""
 MAX_PAUSE = timedelta(hours=1)
+PURGE_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def record_failure(session: Session, delivery_id: int, error: str, *, for_good: 
     )
 
 
-def purge_done(session: Session, before: datetime, limit: int = 1000) -> int:
+def purge_done(session: Session, before: datetime, limit: int = PURGE_BATCH) -> int:
     """Delete up to `limit` deliveries done before an instant; return how many."""
     ids = session.scalars(
         select(Delivery.id)

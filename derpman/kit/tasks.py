@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from celery import Task as CeleryTask
+from celery import shared_task
 
 from derpman.kit import outbox
 from derpman.kit.errors import DomainError, PermanentFailure
@@ -54,6 +56,20 @@ class Task(CeleryTask):  # pyright: ignore[reportMissingTypeArgument] # not gene
         with `deliver`, whose verb records.
         """
         return self.edge.read(_payload, delivery_id)
+
+
+KEEP_DONE = timedelta(days=7)
+
+
+@shared_task(bind=True, base=Task, name="kit.purge_deliveries")
+def purge_deliveries(self: Task) -> None:
+    """Forget deliveries that were done a week ago."""
+    while self.edge(_purge) == outbox.PURGE_BATCH:
+        pass
+
+
+def _purge(work: UnitOfWork) -> int:
+    return outbox.purge_done(work.session, work.now - KEEP_DONE)
 
 
 def _record_failure(work: UnitOfWork, delivery_id: int, error: str, for_good: bool) -> None:

@@ -32,13 +32,25 @@ class Wake(Protocol):
         ...
 
 
+def sockets_folder(data_dir: Path) -> Path:
+    """Return the private folder for the sockets of one installation, and make it.
+
+    A socket's path may not exceed 108 bytes, so it does not live below the data folder.
+    """
+    digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"derpman-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    return folder
+
+
 class LocalWake:
     """One datagram socket per listener in a private folder; for processes of one machine."""
 
     def __init__(self, data_dir: Path) -> None:
-        # A socket's path may not exceed 108 bytes, so it does not live below the data folder.
-        digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]
-        self._folder = Path(tempfile.gettempdir()) / f"derpman-{os.getuid()}-{digest}"
+        self._folder = sockets_folder(data_dir) / "wake"
+        self._folder.mkdir(mode=0o700, exist_ok=True)
 
     def send(self, topics: Iterable[str]) -> None:
         message = "\n".join(topics).encode()
@@ -53,9 +65,6 @@ class LocalWake:
                     continue  # its queue is full: it is awake already
 
     def listen(self, heard: Listener) -> Callable[[], None]:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{self._folder} belongs to another user")
         path = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.sock"
         inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         inbox.bind(str(path))

@@ -1,0 +1,5 @@
+"""`python -m derpman` is `derpman`."""
+
+from derpman.cli import main
+
+main()
