@@ -1,0 +1,39 @@
+"""What a machine must have before a fleet can stand on it."""
+
+import os
+import shutil
+from pathlib import Path
+
+# program -> Debian package
+PROGRAMS = {
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+SEARCH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> list[str]:
+    """Plain sentences on what stands in the way; empty when a fleet can be made."""
+    found: list[str] = []
+    if os.geteuid() != 0:
+        found.append("it needs root: network namespaces, mounts and dockerd")
+    absent = sorted({pkg for name, pkg in PROGRAMS.items() if not shutil.which(name, path=SEARCH)})
+    if absent:
+        found.append(f"Debian packages are missing: {' '.join(absent)}")
+    if not any(line.split()[-1] == "overlay" for line in _lines("/proc/filesystems")):
+        found.append("the kernel has no overlay file system (modprobe overlay)")
+    if not Path("/sys/fs/cgroup").is_dir() or not os.access("/sys/fs/cgroup", os.W_OK):
+        found.append("control groups are not writable at /sys/fs/cgroup")
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()
