@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Index, String, Text, event
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column
 
 from derpman.kit.db import Base
 from derpman.kit.types import Id, UtcDateTime
+from derpman.logs.errors import AppendOnly
 
 
 class SystemLog(Base):
@@ -77,3 +78,22 @@ class ServerLog(Base):
     action: Mapped[str] = mapped_column(String(64))
     result: Mapped[str] = mapped_column(String(16))
     detail: Mapped[str | None] = mapped_column(Text)
+
+
+APPENDED_ONLY = (SystemLog, UserLog, UserHistory, ServerLog)
+
+
+def _refuse_row(*_: object) -> None:
+    raise AppendOnly("log rows are never changed or removed")
+
+
+for _model in APPENDED_ONLY:
+    event.listen(_model, "before_update", _refuse_row)
+    event.listen(_model, "before_delete", _refuse_row)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _refuse_statement(state: ORMExecuteState) -> None:  # pyright: ignore[reportUnusedFunction] # registered by the decorator
+    if (state.is_update or state.is_delete) and state.bind_mapper is not None:
+        if issubclass(state.bind_mapper.class_, APPENDED_ONLY):
+            _refuse_row()

@@ -1,0 +1,135 @@
+"""Verbs that append to the logs, in the transaction of what they tell about."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from derpman.kit.work import UnitOfWork
+from derpman.logs.models import ServerLog, SystemLog, UserHistory, UserLog
+
+MASK = "••••"
+SECRET_WORDS = frozenset(
+    {"password", "passwd", "passphrase", "secret", "secrets", "token", "key", "code", "credential"}
+)
+PUBLIC_NAMES = frozenset({"node_key", "host_key", "public_key", "object_key", "error_code"})
+"""Names with such a word that keep nothing secret."""
+
+
+def record(
+    work: UnitOfWork,
+    *,
+    action: str,
+    object_type: str,
+    object_id: int | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Append to the operation log who did what, on what, and what it changed."""
+    work.session.add(
+        SystemLog(
+            created_at=work.now,
+            actor_id=work.actor.user_id,
+            actor_name=work.actor.name,
+            actor_role=work.actor.role.value,
+            action=action,
+            object_type=object_type,
+            object_id=object_id,
+            before=_json(before),
+            after=_json(after),
+            ip_address=work.actor.ip,
+        )
+    )
+
+
+def record_user(
+    work: UnitOfWork, *, user_id: int, action: str, detail: Mapping[str, Any] | None = None
+) -> None:
+    """Append what a user did with his account, from where and with which browser."""
+    from derpman.kit import browsers, places  # noqa: PLC0415
+
+    work.session.add(
+        UserLog(
+            user_id=user_id,
+            created_at=work.now,
+            action=action,
+            detail=_json(detail),
+            ip_address=work.actor.ip,
+            location=places.place_of(work.actor.ip).label_zh[:128],
+            browser=str(browsers.browser_of(work.actor.user_agent))[:128],
+        )
+    )
+
+
+def record_history(
+    work: UnitOfWork,
+    *,
+    user_id: int,
+    kind: str,
+    rental_id: int | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append to the history of use, which outlives the account."""
+    work.session.add(
+        UserHistory(
+            user_id=user_id,
+            created_at=work.now,
+            kind=kind,
+            rental_id=rental_id,
+            detail=_json(detail),
+        )
+    )
+
+
+def record_server(
+    work: UnitOfWork,
+    *,
+    server_id: int,
+    action: str,
+    result: str,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append what was done on a server and how it ended (`ok`, `failed`, …: a word of 16)."""
+    work.session.add(
+        ServerLog(
+            server_id=server_id,
+            created_at=work.now,
+            actor_name=work.actor.name,
+            action=action,
+            result=result,
+            detail=_json(detail),
+        )
+    )
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    """Write a mapping in one fixed form, so that equal facts give equal text."""
+    if value is None:
+        return None
+    return json.dumps(
+        _masked(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain
+    )
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _masked(value: Any) -> Any:
+    """Cover what is named like a secret. Callers pass none; a slip of one must not stay for good."""
+    if isinstance(value, Mapping):
+        return {
+            str(name): MASK if _is_secret(str(name)) and inner is not None else _masked(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_masked(inner) for inner in value]
+    return value
+
+
+def _is_secret(name: str) -> bool:
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return name not in PUBLIC_NAMES and not SECRET_WORDS.isdisjoint(re.split(r"[^a-z0-9]+", name))
