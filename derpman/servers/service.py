@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
 from derpman.kit.work import UnitOfWork
 from derpman.servers.errors import ServerNotFound
-from derpman.servers.models import Server
+from derpman.servers.models import Server, ServerLink
 from derpman.servers.states import ServerStatus
 
 ALLOWANCE_SHARE = 0.9
@@ -25,6 +25,8 @@ class Candidate:
     relay_count: int
     capacity: int
     ip: str
+    port_from: int
+    port_to: int
 
 
 def _is_fit() -> ColumnElement[bool]:
@@ -42,7 +44,15 @@ def candidates(work: UnitOfWork) -> list[Candidate]:
     """Return the servers that can take one relay more, the least loaded first."""
     share = Server.relay_count * 1.0 / case((Server.capacity > 0, Server.capacity), else_=1)
     rows = work.session.execute(
-        select(Server.id, Server.region, Server.relay_count, Server.capacity, Server.public_ip)
+        select(
+            Server.id,
+            Server.region,
+            Server.relay_count,
+            Server.capacity,
+            Server.public_ip,
+            Server.port_from,
+            Server.port_to,
+        )
         .where(_is_fit())
         .order_by(share, Server.id)
     )
@@ -99,3 +109,15 @@ def get(work: UnitOfWork, server_id: int) -> Server:
     if server is None:
         raise ServerNotFound
     return server
+
+
+def generations(work: UnitOfWork, *, server_id: int) -> tuple[int, int]:
+    """Return which generation is wanted on a server, and which its node has accepted."""
+    row = work.session.execute(
+        select(Server.desired_generation, func.coalesce(ServerLink.applied_generation, 0))
+        .outerjoin(ServerLink, ServerLink.server_id == Server.id)
+        .where(Server.id == server_id)
+    ).one_or_none()
+    if row is None:
+        raise ServerNotFound
+    return row[0], row[1]
