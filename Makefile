@@ -26,9 +26,9 @@ setup: ## make the clone ready to be run and tested
 	@tools/setup.sh dev node debian
 
 .PHONY: run
-run: ## start everything on this machine: API, workers, scheduler and three nodes
+run: ## the demo on this machine: API, workers, scheduler and three nodes that really relay
 	@tools/setup.sh run node
-	@$(bin)/derpman run
+	@$(bin)/derpman run --demo
 
 ##@ Test
 

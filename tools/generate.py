@@ -47,7 +47,7 @@ def state_tables() -> Iterator[tuple[str, str, Mapping[tuple[str, str], str], Mo
 
 
 def states() -> str:
-    """One section per state machine: its moves, its first state (the first row's), its last ones."""
+    """One section per state machine: its moves, its first state (of the first row), its last."""
     parts = [f"# State machines\n\n{NOTE} A move that is not listed is refused.", ""]
     for module, name, table, source in state_tables():
         machine = name.removesuffix("TRANSITIONS").strip("_").lower() or module

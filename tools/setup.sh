@@ -3,7 +3,7 @@
 #
 #   run     .venv with what the product needs
 #   dev     .venv with that and the tools of the tests
-#   node    derpman-node, derper and the relay image, in build/
+#   node    derpman-node, derper and the relay image, in build/ (after run or dev)
 #   debian  the Debian packages that only the system tests need
 #
 # Each part compares a digest of what it depends on with that of its last success: a second run
@@ -67,22 +67,19 @@ install_python() {
 }
 
 build_node() {
-  local stamp=build/.set-up-node want
+  local stamp=build/.set-up-node want built
   want=$({
     tools/go version
     find node -type f ! -name '*_test.go' ! -path '*/testdata/*' -print0 | sort -z | xargs -0 cat
-    cat tools/setup.sh
+    cat derpman/servers/building.py
   } | digest -)
-  if is_done "$stamp" "$want" && [ -x build/derpman-node ] && [ -x build/derper ]; then return; fi
-  say "building derpman-node and derper with $(tools/go version) (minutes the first time)"
-  local build=(../tools/go build -trimpath -ldflags "-s -w")
-  (
-    cd node
-    export CGO_ENABLED=0
-    "${build[@]}" -o ../build/derper tailscale.com/cmd/derper
-    "${build[@]}" -o ../build/derpman-node ./cmd/derpman-node
-  )
-  echo "$want" >"$stamp"
+  for built in derpman-node derper relay-image.tar; do
+    [ -s build/$built ] || want="$built is missing, $want"
+  done
+  if is_done "$stamp" "$want"; then return; fi
+  say "building the node, derper and the relay image with $(tools/go version); minutes the first time"
+  .venv/bin/derpman node build --to build --go tools/go >&2
+  echo "${want##* }" >"$stamp"
 }
 
 # What the system tests use: a command that shows it is there, its package, the tests that need it.
