@@ -17,7 +17,7 @@ class Placement(Base):
 
     __tablename__ = "user_containers"
     __table_args__ = (
-        Index("ix_user_containers_server_id_wanted", "server_id", "wanted"),
+        Index("ix_user_containers_server_id_gone_at", "server_id", "gone_at"),
         Index("ix_user_containers_user_id_wanted", "user_id", "wanted"),
         UniqueConstraint("rental_id", "slot", "generation"),
     )
