@@ -52,7 +52,6 @@ def create_app(system: System) -> FastAPI:
         description=DESCRIPTION,
         version="0.1.0",
         lifespan=lifespan,
-        max_body_size=http.MAX_BODY_BYTES,
     )
     app.state.gate = Gate(system)
     app.state.system = system

@@ -59,7 +59,7 @@ def nodes(system: System) -> list[Child]:
 
 
 def prepare(system: System) -> list[str]:
-    """Add the demo's servers, accounts and a serial where they are missing; return what to print."""
+    """Add what is missing of the demo's servers, accounts and serial; return what to print."""
     edge = system.edge()
     logins = _logins(system.settings.data_dir / "demo-logins.json")
     lines = ["", "This is a DEMO: its accounts, servers and serials are for trying out."]

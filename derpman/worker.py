@@ -89,6 +89,10 @@ def run_dispatcher(system: System) -> None:
         app.send_task(task, args=[delivery_id], retry=False)
 
     dispatcher = Dispatcher(system.edge(), system.wake, send)
+
+    def stop(_sign: int, _frame: object) -> None:
+        dispatcher.stop()
+
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: dispatcher.stop())
+        signal.signal(sign, stop)
     dispatcher.run_forever()

@@ -12,6 +12,8 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from derpman.kit.errors import (
     Conflict,
@@ -151,7 +153,6 @@ def _http_error(_request: Request, error: HTTPException) -> JSONResponse:
         400: "request.malformed",
         404: "not_found",
         405: "request.method_not_allowed",
-        413: "request.too_large",
     }
     code = codes.get(error.status_code, f"http.{error.status_code}")
     return JSONResponse(error_body(code, str(error.detail), {}), error.status_code, error.headers)
@@ -168,8 +169,32 @@ def _bug(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("internal", text, {}), 500)
 
 
+class TooLargeInOurShape:
+    """Gives the framework's own plain 413 the shape of every other error."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def send_ours(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                replaced = True
+                text = f"The request is larger than {MAX_BODY_BYTES} bytes."
+                body = error_body("request.too_large", text, {"limit_bytes": MAX_BODY_BYTES})
+                await JSONResponse(body, 413)(scope, receive, send)
+            elif not replaced:
+                await send(message)
+
+        await self._app(scope, receive, send_ours)
+
+
 def install_errors(app: FastAPI) -> None:
-    """Give an application our error answers."""
+    """Give an application our error answers, and the limit on what it reads."""
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
+    app.add_middleware(TooLargeInOurShape)
     app.exception_handler(DomainError)(_domain_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)

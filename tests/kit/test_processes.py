@@ -1,0 +1,45 @@
+"""The supervisor: what ends is started again, and all end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+
+
+def wait_for(path: Path, lines: int) -> list[int]:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if path.exists() and len(pids := path.read_text().split()) >= lines:
+            return [int(pid) for pid in pids]
+        time.sleep(0.02)
+    raise AssertionError("the child did not start")
+
+
+def test_child_that_is_killed_is_started_again_and_all_end_on_sigterm(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    child = (
+        f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
+    )
+    code = textwrap.dedent(f"""
+        import sys
+        from derpman.kit.processes import Child, Supervisor
+        Supervisor([Child("sleeper", [sys.executable, "-c", {child!r}])]).run()
+    """)
+    supervisor = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        [first] = wait_for(pids, 1)
+        os.kill(first, signal.SIGKILL)
+        _, second = wait_for(pids, 2)
+        assert psutil.pid_exists(second)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(30) == 0
+        assert not psutil.pid_exists(second)
+    finally:
+        supervisor.kill()
