@@ -101,7 +101,7 @@ def test_all_faults_are_told_at_once_with_their_places():
         ("node.port_range", "/Regions/931/Nodes/0/DERPPort"),
         ("node.pin_malformed", "/Regions/932/Nodes/0/CertName"),
     ]
-    assert caught.value.params["findings"][0]["params"] == {"port": 0}
+    assert caught.value.findings[0].params == {"port": 0}
 
 
 def test_slots_that_get_in_each_others_way_are_refused():
@@ -173,8 +173,7 @@ slots = st.builds(
 def test_what_passes_is_stable_and_comes_back(given_slots: list[Slot]):
     try:
         made = validated(given_slots)
-    except Unfit as fault:
-        assert fault.findings
+    except Unfit:
         return
     text = to_json(made)
     assert to_json(json.loads(text)) == text
