@@ -1,0 +1,224 @@
+// Package relay makes one customer's relay be what is wanted, and keeps it so.
+package relay
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tailscale.com/types/key"
+
+	"derpman/node/internal/admission"
+	"derpman/node/internal/journal"
+	"derpman/node/internal/metering"
+	"derpman/node/internal/protocol"
+	"derpman/node/internal/runtime"
+)
+
+// Surroundings is what relays share on one node.
+type Surroundings struct {
+	Runtime   runtime.Runtime
+	Admission *admission.Table
+	AdmitAt   string // URL to which a relay's admission path is appended
+	Journal   *journal.Journal
+	Ledger    *metering.Ledger
+	Folder    string        // holds one folder per relay
+	Slots     chan struct{} // bounds starts and stops side by side
+	Looks     chan struct{} // bounds full checks side by side
+	Changed   func(relay int64)
+	// Gone is asked when nothing of an unwanted relay is left. It answers
+	// false when the relay has been wanted again meanwhile.
+	Gone func(r *Relay) bool
+}
+
+// Relay is one relay of this server. Its own goroutine is the only one that
+// starts and stops it; everyone else writes wishes and wakes it.
+type Relay struct {
+	ID   int64
+	env  *Surroundings
+	door *admission.Door
+	wake chan struct{}
+
+	mu      sync.Mutex
+	wanted  *protocol.Relay // nil: to be removed
+	state   protocol.State
+	reason  string
+	checks  *protocol.Checks
+	session *session
+	stance  stance // what the goroutine last acted upon
+
+	// Of the relay's goroutine alone.
+	failures  int       // starts in a row that did not last
+	notBefore time.Time // of the next start
+	lostAt    time.Time // when the process ended by itself
+}
+
+// New makes a relay that Run brings to life. nil is for one that is found on
+// the server though nobody wants it any more.
+func New(id int64, wanted *protocol.Relay, env *Surroundings) *Relay {
+	r := &Relay{
+		ID: id, env: env, door: env.Admission.Door(id),
+		wake: make(chan struct{}, 1), state: protocol.Starting,
+	}
+	r.Want(wanted)
+	return r
+}
+
+// Want changes what is wanted; nil removes the relay. When it returns, nobody
+// who is not allowed any more can connect; those connected are cut off right after.
+func (r *Relay) Want(wanted *protocol.Relay) {
+	r.door.Set(rulesOf(wanted))
+	r.mu.Lock()
+	r.wanted = wanted
+	if !r.stand(time.Now()).run {
+		r.door.Shut()
+	}
+	session := r.session
+	r.mu.Unlock()
+	if session != nil {
+		session.watcher.Enforce()
+	}
+	r.Wake()
+}
+
+// Wanted is what Want last said.
+func (r *Relay) Wanted() *protocol.Relay {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wanted
+}
+
+// Wake makes the relay compare what is with what is wanted.
+func (r *Relay) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func rulesOf(wanted *protocol.Relay) *admission.Rules {
+	rules := &admission.Rules{}
+	if wanted == nil {
+		return rules
+	}
+	if wanted.ExpiresAt != nil {
+		rules.Expires = *wanted.ExpiresAt
+	}
+	rules.Devices = make(map[key.NodePublic]time.Time, len(wanted.Devices))
+	for _, device := range wanted.Devices {
+		public, err := protocol.ParseNodeKey(device.Key)
+		if err != nil {
+			continue // an apply is validated before it gets here
+		}
+		var notAfter time.Time
+		if device.NotAfter != nil {
+			notAfter = *device.NotAfter
+		}
+		rules.Devices[public] = notAfter
+	}
+	return rules
+}
+
+// stance is what time and counters make of the wish.
+type stance struct {
+	run       bool
+	reason    string // why not
+	throttled bool
+	rate      int64 // bytes per second and device, 0 for none
+}
+
+// stand works out the stance; r.mu is held.
+func (r *Relay) stand(now time.Time) stance {
+	w := r.wanted
+	switch {
+	case w == nil:
+		return stance{reason: "removing"}
+	case !w.Running:
+		return stance{reason: "not_wanted"}
+	case w.ExpiresAt != nil && !now.Before(*w.ExpiresAt):
+		return stance{reason: "expired"}
+	}
+	s := stance{run: true, rate: w.RateBytesPerSecond}
+	if w.Quota == nil || r.env.Ledger.Total(r.ID) < w.Quota.LimitBytes {
+		return s
+	}
+	if w.Quota.AtLimit == protocol.AtLimitStop {
+		return stance{reason: "quota"}
+	}
+	s.throttled = true
+	if s.rate == 0 || w.Quota.ThrottleBytesPerSecond < s.rate {
+		s.rate = w.Quota.ThrottleBytesPerSecond
+	}
+	return s
+}
+
+// reconsider wakes the relay when counters have changed its stance.
+func (r *Relay) reconsider() {
+	r.mu.Lock()
+	moved := r.stand(time.Now()) != r.stance
+	r.mu.Unlock()
+	if moved {
+		r.Wake()
+	}
+}
+
+// Run keeps the relay as wanted until it is gone or the context ends. A
+// relay outlives the node: the end of the context does not stop it.
+func (r *Relay) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		next, gone := r.step(ctx)
+		if gone {
+			break
+		}
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+		case <-r.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	r.mu.Lock()
+	session := r.session
+	r.session = nil
+	r.mu.Unlock()
+	if session != nil {
+		session.close()
+	}
+}
+
+// set notes where the relay stands and tells those who watch.
+func (r *Relay) set(state protocol.State, reason string) {
+	r.mu.Lock()
+	same := r.state == state && r.reason == reason
+	r.state, r.reason = state, reason
+	r.mu.Unlock()
+	if !same {
+		r.env.Changed(r.ID)
+	}
+}
+
+// Status is what the panel is told.
+func (r *Relay) Status() protocol.RelayStatus {
+	r.mu.Lock()
+	status := protocol.RelayStatus{
+		ID: r.ID, State: r.state, Throttled: r.stance.throttled, Checks: r.checks,
+		Presence: []protocol.Present{},
+	}
+	if r.reason != "" {
+		reason := r.reason
+		status.Reason = &reason
+	}
+	if r.wanted != nil {
+		status.Generation = r.wanted.Generation
+	}
+	session := r.session
+	r.mu.Unlock()
+	r.env.Ledger.Report(r.ID, &status)
+	if session != nil {
+		status.Generation = session.instance.Generation
+		status.Presence = session.watcher.Present()
+	}
+	status.Connections = len(status.Presence)
+	return status
+}
