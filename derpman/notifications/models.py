@@ -13,7 +13,7 @@ from derpman.notifications.states import MailStatus
 
 
 class Mail(Base):
-    """One mail to one address; its Message-ID is fixed when it is queued.
+    """One mail to one address; its Message-ID never changes once a mail server has seen it.
 
     Codes and links that open something stand sealed in `secrets` until the mail is sent, and as
     marks in the text, so that an admin can read every mail and use none.
@@ -23,7 +23,8 @@ class Mail(Base):
     __table_args__ = (Index("ix_mails_status_due_at", "status", "due_at"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    message_id: Mapped[str] = mapped_column(String(128), unique=True)
+    message_id: Mapped[str] = mapped_column(String(255), unique=True)
+    """The unique part from the beginning; our domain joins it when the mail is first taken."""
     once_key: Mapped[str | None] = mapped_column(String(128), unique=True)
     user_id: Mapped[int | None] = mapped_column(Id, index=True)
     address: Mapped[str] = mapped_column(String(254))
@@ -35,8 +36,13 @@ class Mail(Base):
     secrets: Mapped[str | None] = mapped_column(Text)
     status: Mapped[MailStatus] = mapped_column(enum_column(MailStatus))
     attempts: Mapped[int] = mapped_column(default=0)
+    """Times it was taken for sending; what a sender reports counts only for the newest."""
+    deferrals: Mapped[int] = mapped_column(default=0)
+    """Times the server said "later" to this mail; the pause grows with them."""
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When it may be taken; while it is being sent, when the lease runs out."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     error: Mapped[str | None] = mapped_column(String(500))
 

@@ -1,0 +1,136 @@
+"""Mails from templates: which there are, what each needs, and how secrets are kept out of rows.
+
+A secret is rendered as a mark, `U+E000 name U+E001`; what is stored has only marks. `reveal` puts
+the values in when the mail is sent, `conceal` dots when an admin reads it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import css_inline
+from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.sandbox import SandboxedEnvironment
+
+LOCALES = ("zh-CN", "en")
+SITE = "site_url"
+"""The address of this installation: a mark in every template, known to whoever sends."""
+BEIJING = timezone(timedelta(hours=8))
+DOTS = "••••"
+MARK = re.compile("\ue000([a-z_]+)\ue001")
+FOLDER = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Template:
+    """The names that a template needs, no more and no fewer."""
+
+    params: frozenset[str]
+    secrets: frozenset[str] = field(default=frozenset())
+
+
+def _needs(*params: str, secrets: tuple[str, ...] = ()) -> Template:
+    return Template(frozenset(params), frozenset(secrets))
+
+
+TEMPLATES: dict[str, Template] = {
+    # No name: whoever registers chooses it, and the mail goes to whom he likes.
+    "verify_address": _needs("minutes", secrets=("code", "token")),
+    "address_exists": _needs("username"),
+    "password_reset": _needs("username", "minutes", secrets=("code",)),
+    "password_changed": _needs("username", "at", "ip", "place", "browser"),
+    # relays: dicts of slot (1-3), region, address, port
+    "rental_activated": _needs("username", "plan", "expires_at", "device_limit", "relays"),
+    "rental_ended": _needs("username", "plan", "ended_at", "reason"),
+    "user_suspended": _needs("username", "reason"),
+    "user_reinstated": _needs("username"),
+    "device_added": _needs("username", "device", "node_key", "at", "ip", "place"),
+    "device_removed": _needs("username", "device", "node_key", "at", "ip", "place"),
+    # is_full: the plan's limit is reached; otherwise it waits for the customer's click
+    "device_refused": _needs("username", "node_key", "at", "ip", "place", "limit", "is_full"),
+    "acl_changed": _needs("username", "version", "reason", "relays"),
+    "alert_raised": _needs("severity", "alert_type", "message", "at", "count"),
+    "plain": _needs("username", "subject", "message"),
+}
+"""Times (`at`, `expires_at`, …) are aware datetimes and are shown in Beijing time."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A mail as it is stored: with marks, no secret."""
+
+    locale: str
+    subject: str
+    text: str
+    html: str
+
+
+def render(name: str, locale: str, params: Mapping[str, Any]) -> Rendered:
+    """Return a mail in the nearest locale we have; ValueError when it needs other `params`."""
+    template = TEMPLATES[name]
+    if wrong := template.params.symmetric_difference(params):
+        raise ValueError(f"mail template {name} and its params differ in {sorted(wrong)}")
+    locale = nearest(locale)
+    marks = {secret: f"\ue000{secret}\ue001" for secret in (*template.secrets, SITE)}
+    context = {**params, **marks, "locale": locale, "when": partial(_when, locale=locale)}
+    subject, text, page = (
+        _environment().get_template(f"{name}.{locale}.{part}.j2").render(context)
+        for part in ("subject", "txt", "html")
+    )
+    return Rendered(
+        locale=locale,
+        subject=" ".join(subject.split())[:255],
+        text=text.strip() + "\n",
+        html=_inliner().inline(page),
+    )
+
+
+def nearest(locale: str) -> str:
+    """Return which of our locales a reader of `locale` gets."""
+    return "zh-CN" if locale.lower().startswith("zh") else "en"
+
+
+def reveal(text: str, values: Mapping[str, str], *, escape: bool = False) -> str:
+    """Return the text with values in the place of marks; what only looks like a mark stays."""
+
+    def value(mark: re.Match[str]) -> str:
+        plain = values.get(mark[1], mark[0])
+        return html.escape(plain) if escape else plain
+
+    return MARK.sub(value, text)
+
+
+def conceal(text: str) -> str:
+    """Return the text for reading: dots for secrets, links without our address."""
+    return MARK.sub(lambda mark: "" if mark[1] == SITE else DOTS, text)
+
+
+def _when(instant: datetime, locale: str) -> str:
+    local = instant.astimezone(BEIJING)
+    if locale == "zh-CN":
+        return f"{local:%Y-%m-%d %H:%M}（北京时间）"
+    return f"{local:%Y-%m-%d %H:%M} (Beijing time, UTC+8)"
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    # Only what ends in .html.j2 is a page; text and subjects must not be escaped.
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(FOLDER),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _inliner() -> css_inline.CSSInliner:
+    return css_inline.CSSInliner(load_remote_stylesheets=False)
