@@ -94,6 +94,6 @@ for _model in APPENDED_ONLY:
 
 @event.listens_for(Session, "do_orm_execute")
 def _refuse_statement(state: ORMExecuteState) -> None:  # pyright: ignore[reportUnusedFunction] # registered by the decorator
-    if (state.is_update or state.is_delete) and state.bind_mapper is not None:
-        if issubclass(state.bind_mapper.class_, APPENDED_ONLY):
-            _refuse_row()
+    mapper = state.bind_mapper if state.is_update or state.is_delete else None
+    if mapper is not None and issubclass(mapper.class_, APPENDED_ONLY):
+        _refuse_row()

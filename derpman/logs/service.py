@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from derpman.kit.work import UnitOfWork
 from derpman.logs.models import ServerLog, SystemLog, UserHistory, UserLog
@@ -118,15 +118,16 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _masked(value: Any) -> Any:
-    """Cover what is named like a secret. Callers pass none; a slip of one must not stay for good."""
+def _masked(value: object) -> object:
+    """Cover what is named like a secret: callers pass none, and a slip must not stay for good."""
     if isinstance(value, Mapping):
+        named = cast("Mapping[object, object]", value)
         return {
             str(name): MASK if _is_secret(str(name)) and inner is not None else _masked(inner)
-            for name, inner in value.items()
+            for name, inner in named.items()
         }
     if isinstance(value, list | tuple):
-        return [_masked(inner) for inner in value]
+        return [_masked(inner) for inner in cast("Sequence[object]", value)]
     return value
 
 

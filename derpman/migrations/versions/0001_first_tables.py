@@ -46,7 +46,7 @@ def upgrade() -> None:
     op.create_table(
         "mails",
         sa.Column("id", Id, nullable=False),
-        sa.Column("message_id", sa.String(length=128), nullable=False),
+        sa.Column("message_id", sa.String(length=255), nullable=False),
         sa.Column("once_key", sa.String(length=128), nullable=True),
         sa.Column("user_id", Id, nullable=True),
         sa.Column("address", sa.String(length=254), nullable=False),
@@ -58,8 +58,10 @@ def upgrade() -> None:
         sa.Column("secrets", sa.Text(), nullable=True),
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("deferrals", sa.Integer(), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("queued_at", UtcDateTime(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
         sa.Column("error", sa.String(length=500), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mails")),
@@ -113,6 +115,7 @@ def upgrade() -> None:
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("used_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("registrations", schema=None) as batch_op:
         batch_op.create_index("ix_registrations_email_key_id", ["email_key", "id"], unique=False)
@@ -569,7 +572,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("user_containers", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_user_containers_server_id_wanted", ["server_id", "wanted"], unique=False
+            "ix_user_containers_server_id_gone_at", ["server_id", "gone_at"], unique=False
         )
         batch_op.create_index(
             "ix_user_containers_user_id_wanted", ["user_id", "wanted"], unique=False
@@ -689,7 +692,7 @@ def downgrade() -> None:
     op.drop_table("user_server_association")
     with op.batch_alter_table("user_containers", schema=None) as batch_op:
         batch_op.drop_index("ix_user_containers_user_id_wanted")
-        batch_op.drop_index("ix_user_containers_server_id_wanted")
+        batch_op.drop_index("ix_user_containers_server_id_gone_at")
 
     op.drop_table("user_containers")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
