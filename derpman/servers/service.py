@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
+from derpman.kit.db import changed
 from derpman.kit.work import UnitOfWork
 from derpman.servers.errors import ServerNotFound
-from derpman.servers.models import Server, ServerLink
+from derpman.servers.models import Server, ServerLink, Transport
 from derpman.servers.states import ServerStatus
 
 ALLOWANCE_SHARE = 0.9
@@ -64,17 +65,17 @@ def claim(work: UnitOfWork, *, server_id: int) -> bool:
 
     Its desired generation counts up, so its node will be told.
     """
-    taken = work.session.execute(
+    taken = changed(
+        work.session,
         update(Server)
         .where(Server.id == server_id, _is_fit())
         .values(
             relay_count=Server.relay_count + 1,
             desired_generation=Server.desired_generation + 1,
-        )
-        .execution_options(synchronize_session=False)
+        ),
     )
     work.wake("servers")
-    return taken.rowcount == 1
+    return taken == 1
 
 
 def give_back(work: UnitOfWork, *, server_id: int) -> None:
@@ -86,7 +87,6 @@ def give_back(work: UnitOfWork, *, server_id: int) -> None:
             relay_count=Server.relay_count - 1,
             desired_generation=Server.desired_generation + 1,
         )
-        .execution_options(synchronize_session=False)
     )
     work.wake("servers")
 
@@ -98,7 +98,6 @@ def touch(work: UnitOfWork, *, server_ids: Iterable[int]) -> None:
             update(Server)
             .where(Server.id == server_id)
             .values(desired_generation=Server.desired_generation + 1)
-            .execution_options(synchronize_session=False)
         )
     work.wake("servers")
 
@@ -121,3 +120,45 @@ def generations(work: UnitOfWork, *, server_id: int) -> tuple[int, int]:
     if row is None:
         raise ServerNotFound
     return row[0], row[1]
+
+
+def regions_of(work: UnitOfWork, *, server_ids: Iterable[int]) -> dict[int, str]:
+    """Return where servers stand, by their ids."""
+    rows = work.session.execute(
+        select(Server.id, Server.region).where(Server.id.in_(set(server_ids)))
+    )
+    return {server_id: region for server_id, region in rows}
+
+
+def ensure_local(
+    work: UnitOfWork,
+    *,
+    ip: str,
+    region: str,
+    socket_path: str,
+    port_from: int,
+    port_to: int,
+    capacity: int,
+) -> Server:
+    """Return the server of a node on this machine, healthy at once; add it when it is missing."""
+    server = work.session.scalar(select(Server).where(Server.present_ip == ip))
+    if server is None:
+        server = Server(
+            ip=ip,
+            present_ip=ip,
+            public_ip=ip,
+            region=region,
+            status=ServerStatus.HEALTHY,
+            transport=Transport.LOCAL,
+            created_at=work.now,
+        )
+        work.session.add(server)
+    server.socket_path = socket_path
+    server.port_from, server.port_to = port_from, port_to
+    server.capacity = capacity
+    server.updated_at = work.now
+    work.session.flush()
+    if work.session.get(ServerLink, server.id) is None:
+        work.session.add(ServerLink(server_id=server.id))
+    work.wake("servers")
+    return server
