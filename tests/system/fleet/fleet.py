@@ -29,7 +29,7 @@ class Fleet:
         if lacking := needs.missing():
             raise NotPossible("no test fleet on this machine: " + "; ".join(lacking))
         os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
-        self._run = Run.begin()
+        self._run = Run()
         self.folder = self._run.folder
         self.subnet = free_subnet()
         self.switch = f"{self._run.prefix}-sw"
