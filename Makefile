@@ -50,11 +50,11 @@ test-unit: ready ## unit, service and route tests on SQLite
 
 .PHONY: test-mysql
 test-mysql: ready ## the same tests on a private MariaDB
-	DERPMAN_TEST_DATABASE=mysql $(pytest) $(workers) $(fast)
+	$(bin)/python -m tests.system.services mysql $(pytest) $(workers) $(fast)
 
 .PHONY: test-postgres
 test-postgres: ready ## the same tests on a private PostgreSQL
-	DERPMAN_TEST_DATABASE=postgres $(pytest) $(workers) $(fast)
+	$(bin)/python -m tests.system.services postgres $(pytest) $(workers) $(fast)
 
 .PHONY: test-go
 test-go: ready ## the node's tests, with real derper
