@@ -26,10 +26,15 @@ class Device(Base):
     """A Tailscale node of a customer, by its node key."""
 
     __tablename__ = "devices"
-    __table_args__ = (UniqueConstraint("user_id", "node_key"),)
+    __table_args__ = (
+        UniqueConstraint("user_id", "node_key"),
+        UniqueConstraint("user_id", "seat"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    seat: Mapped[int | None] = mapped_column()
+    """Which of the plan's places it takes, from 1; the unique key keeps two from one place."""
     node_key: Mapped[str] = mapped_column(String(72))
     """`nodekey:` and 64 lower-case hex digits. Public, not a secret."""
     name: Mapped[str] = mapped_column(String(128))
@@ -76,3 +81,19 @@ class PairingWindow(Base):
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     until: Mapped[datetime] = mapped_column(UtcDateTime)
     taken: Mapped[int] = mapped_column()
+
+
+class Presence(Base):
+    """A registered device that is connected to a relay now, as the relay's node says."""
+
+    __tablename__ = "device_presence"
+    __table_args__ = (Index("ix_device_presence_user_id", "user_id"),)
+
+    placement_id: Mapped[int] = mapped_column(
+        ForeignKey("user_containers.id"), primary_key=True, autoincrement=False
+    )
+    node_key: Mapped[str] = mapped_column(String(72), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"), index=True)
+    address: Mapped[str] = mapped_column(String(64))
+    since: Mapped[datetime] = mapped_column(UtcDateTime)

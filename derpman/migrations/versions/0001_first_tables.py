@@ -364,6 +364,7 @@ def upgrade() -> None:
         "devices",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
+        sa.Column("seat", sa.Integer(), nullable=True),
         sa.Column("node_key", sa.String(length=72), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("system", sa.String(length=64), nullable=False),
@@ -377,6 +378,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_devices_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_devices")),
         sa.UniqueConstraint("user_id", "node_key", name=op.f("uq_devices_user_id_node_key")),
+        sa.UniqueConstraint("user_id", "seat", name=op.f("uq_devices_user_id_seat")),
     )
     op.create_table(
         "monitoring_logs",
@@ -596,6 +598,29 @@ def upgrade() -> None:
         batch_op.create_index("ix_user_server_association_server_id", ["server_id"], unique=False)
 
     op.create_table(
+        "device_presence",
+        sa.Column("placement_id", Id, autoincrement=False, nullable=False),
+        sa.Column("node_key", sa.String(length=72), nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["placement_id"], ["user_containers.id"], name=op.f("fk_device_presence_placement_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_device_presence_server_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_device_presence_user_id")),
+        sa.PrimaryKeyConstraint("placement_id", "node_key", name=op.f("pk_device_presence")),
+    )
+    with op.batch_alter_table("device_presence", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_device_presence_server_id"), ["server_id"], unique=False
+        )
+        batch_op.create_index("ix_device_presence_user_id", ["user_id"], unique=False)
+
+    op.create_table(
         "port_claims",
         sa.Column("server_id", Id, autoincrement=False, nullable=False),
         sa.Column("port", sa.Integer(), autoincrement=False, nullable=False),
@@ -686,6 +711,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_port_claims_free_at"))
 
     op.drop_table("port_claims")
+    with op.batch_alter_table("device_presence", schema=None) as batch_op:
+        batch_op.drop_index("ix_device_presence_user_id")
+        batch_op.drop_index(batch_op.f("ix_device_presence_server_id"))
+
+    op.drop_table("device_presence")
     with op.batch_alter_table("user_server_association", schema=None) as batch_op:
         batch_op.drop_index("ix_user_server_association_server_id")
 

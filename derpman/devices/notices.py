@@ -1,0 +1,78 @@
+"""Mails about devices: to the customer whose relays they use or try."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from derpman.devices import queries
+from derpman.devices.models import Device, Knock
+from derpman.devices.states import KnockStatus
+from derpman.kit.places import place_of
+from derpman.kit.work import UnitOfWork
+from derpman.notifications import service as notifications
+from derpman.rentals import service as rentals
+from derpman.users import service as users
+
+
+def tell_registered(work: UnitOfWork, *, device_id: int, ip: str) -> None:
+    """Tell a customer that a device may use his relays now."""
+    device = work.session.get_one(Device, device_id)
+    _tell_of_device(work, "device_added", device, ip, device.created_at)
+
+
+def tell_removed(work: UnitOfWork, *, device_id: int, ip: str) -> None:
+    """Tell a customer that a device was cut off."""
+    device = work.session.get_one(Device, device_id)
+    _tell_of_device(work, "device_removed", device, ip, device.removed_at or work.now)
+
+
+def _tell_of_device(work: UnitOfWork, template: str, device: Device, ip: str, at: datetime) -> None:
+    user = users.get(work, device.user_id)
+    notifications.queue_mail(
+        work,
+        template=template,
+        address=user.email,
+        locale=user.locale,
+        user_id=user.id,
+        params={
+            "username": user.username,
+            "device": device.name,
+            "node_key": device.node_key,
+            "at": at,
+            "ip": ip,
+            "place": _place(ip, user.locale),
+        },
+    )
+
+
+def tell_knocked(work: UnitOfWork, *, knock_id: int) -> None:
+    """Tell a customer that a device waits for his click; nothing when it does not any more."""
+    knock = work.session.get(Knock, knock_id)
+    rental = None if knock is None else rentals.open_rental(work, knock.user_id)
+    if knock is None or rental is None or knock.status is not KnockStatus.WAITING:
+        return
+    user = users.get(work, knock.user_id)
+    free = queries.free_seat(work, user_id=user.id, limit=rental.device_limit)
+    notifications.queue_mail(
+        work,
+        template="device_refused",
+        address=user.email,
+        locale=user.locale,
+        user_id=user.id,
+        # A flood of made-up keys must not become a flood of mails.
+        once_key=f"knock:{user.id}:{work.now:%Y%m%d%H}",
+        params={
+            "username": user.username,
+            "node_key": knock.node_key,
+            "at": knock.last_at,
+            "ip": knock.ip_address,
+            "place": _place(knock.ip_address, user.locale),
+            "limit": rental.device_limit,
+            "is_full": free is None,
+        },
+    )
+
+
+def _place(ip: str, locale: str) -> str:
+    place = place_of(ip)
+    return place.label_zh if locale == "zh-CN" else place.label_en

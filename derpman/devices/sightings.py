@@ -1,0 +1,214 @@
+"""What nodes report of devices: who knocks, and who is connected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, delete, or_, select, update
+
+from derpman.containers.models import Placement
+from derpman.devices import queries, service
+from derpman.devices.errors import NotANodeKey
+from derpman.devices.events import DeviceKnocked
+from derpman.devices.keys import node_key
+from derpman.devices.models import Device, Knock, Presence
+from derpman.devices.states import KNOCK_TRANSITIONS, KnockStatus
+from derpman.kit.places import place_of
+from derpman.kit.states import next_state
+from derpman.kit.work import UnitOfWork
+
+MAX_WAITING = 200
+"""Waiting devices kept per customer: a flood pushes out the oldest, not the database."""
+TELL_AGAIN_AFTER = timedelta(hours=24)
+
+
+def record_knocks(work: UnitOfWork, *, server_id: int, knocks: Sequence[dict[str, Any]]) -> None:
+    """Record devices that tried a relay; in a pairing window they are taken up at once.
+
+    Knocks of relays that this server does not carry are dropped: a node speaks for its own only.
+    """
+    relays = {int(knock["relay"]) for knock in knocks}
+    owners = {
+        row.id: row
+        for row in work.session.execute(
+            select(Placement.id, Placement.user_id, Placement.slot).where(
+                Placement.id.in_(relays), Placement.server_id == server_id
+            )
+        )
+    }
+    by_user: dict[int, dict[str, tuple[dict[str, Any], int]]] = defaultdict(dict)
+    for knock in knocks:
+        owner = owners.get(int(knock["relay"]))
+        if owner is None:
+            continue
+        try:
+            key = node_key(str(knock["key"]))
+        except NotANodeKey:
+            continue
+        by_user[owner.user_id][key] = (knock, owner.slot)
+    for user_id in sorted(by_user):
+        _record_knocks_of(work, user_id, by_user[user_id])
+
+
+def _record_knocks_of(
+    work: UnitOfWork, user_id: int, knocks: dict[str, tuple[dict[str, Any], int]]
+) -> None:
+    registered = queries.registered_keys(work, user_id=user_id)
+    known = {
+        knock.node_key: knock
+        for knock in work.session.scalars(
+            select(Knock).where(Knock.user_id == user_id, Knock.node_key.in_(knocks))
+        )
+    }
+    window = queries.pairing(work, user_id=user_id)
+    for key, (reported, slot) in knocks.items():
+        if key in registered:
+            continue  # registered since: its next try succeeds
+        knock = known.get(key)
+        is_news = knock is None or work.now - knock.last_at > TELL_AGAIN_AFTER
+        if knock is None:
+            knock = Knock(
+                user_id=user_id,
+                node_key=key,
+                status=KnockStatus.WAITING,
+                count=0,
+                first_at=work.now,
+            )
+            work.session.add(knock)
+        elif knock.status is KnockStatus.APPROVED:  # it was removed since, and is here again
+            knock.status = next_state(KNOCK_TRANSITIONS, knock.status, "knock")
+            is_news = True
+        address = str(reported["address"])[:45]
+        knock.ip_address, knock.location = address, place_of(address).label_zh[:128]
+        knock.slot, knock.last_at = slot, work.now
+        knock.count += 1
+        work.session.flush()
+        if knock.status is KnockStatus.BLOCKED:
+            continue
+        if window is not None and service.take_up(work, window, knock):
+            continue
+        if is_news:
+            work.emit(DeviceKnocked(knock_id=knock.id))
+    _forget_oldest(work, user_id)
+    work.wake(service.LIVE_TOPIC)
+
+
+def _forget_oldest(work: UnitOfWork, user_id: int) -> None:
+    surplus = work.session.scalars(
+        select(Knock.id)
+        .where(Knock.user_id == user_id, Knock.status == KnockStatus.WAITING)
+        .order_by(Knock.last_at.desc())
+        .offset(MAX_WAITING)
+    ).all()
+    if surplus:
+        work.session.execute(delete(Knock).where(Knock.id.in_(surplus)))
+
+
+@dataclass
+class PresenceBook:
+    """What is written down of who is connected where, so that only changes are written."""
+
+    written: dict[int, dict[tuple[int, str], str]] = field(
+        default_factory=dict[int, dict[tuple[int, str], str]]
+    )
+    """Server to (relay, node key) to address."""
+
+    def forget(self, server_id: int) -> None:
+        """Read the table again before the next change: another worker may have written."""
+        self.written.pop(server_id, None)
+
+    def differs(self, server_id: int, snapshot: dict[str, Any]) -> bool:
+        """Tell whether a snapshot says anything that is not written down."""
+        written = self.written.get(server_id)
+        return written is None or _wanted(written, snapshot) != written
+
+
+def record_presence(
+    work: UnitOfWork, *, server_id: int, snapshot: dict[str, Any], book: PresenceBook
+) -> dict[tuple[int, str], str]:
+    """Write who came and who left; return what is written now, for the book.
+
+    The caller puts the result into the book after the commit.
+    """
+    written = book.written.get(server_id)
+    if written is None:
+        written = {
+            (row.placement_id, row.node_key): row.address
+            for row in work.session.execute(
+                select(Presence.placement_id, Presence.node_key, Presence.address).where(
+                    Presence.server_id == server_id
+                )
+            )
+        }
+    wanted = _wanted(written, snapshot)
+    gone = [key for key in written if wanted.get(key) != written[key]]
+    come = [key for key in wanted if written.get(key) != wanted[key]]
+    for start in range(0, len(gone), 200):
+        pairs = [
+            and_(Presence.placement_id == relay, Presence.node_key == key)
+            for relay, key in gone[start : start + 200]
+        ]
+        work.session.execute(delete(Presence).where(or_(*pairs)))
+    owners = _owners(work, server_id, {relay for relay, _ in come})
+    seen: dict[int, set[str]] = defaultdict(set)
+    for relay, key in come:
+        owner = owners.get(relay)
+        if owner is None:
+            wanted.pop((relay, key))
+            continue
+        seen[owner].add(key)
+        work.session.add(
+            Presence(
+                placement_id=relay,
+                node_key=key,
+                user_id=owner,
+                server_id=server_id,
+                address=wanted[relay, key],
+                since=work.now,
+            )
+        )
+    for user_id in sorted(seen):
+        work.session.execute(
+            update(Device)
+            .where(Device.user_id == user_id, Device.node_key.in_(seen[user_id]))
+            .values(last_seen_at=work.now)
+            .execution_options(synchronize_session=False)
+        )
+    if gone or come:
+        work.wake(service.LIVE_TOPIC)
+    return wanted
+
+
+def _owners(work: UnitOfWork, server_id: int, relays: set[int]) -> dict[int, int]:
+    if not relays:
+        return {}
+    rows = work.session.execute(
+        select(Placement.id, Placement.user_id).where(
+            Placement.server_id == server_id, Placement.id.in_(relays)
+        )
+    )
+    return {row.id: row.user_id for row in rows}
+
+
+def _wanted(
+    written: dict[tuple[int, str], str], snapshot: dict[str, Any]
+) -> dict[tuple[int, str], str]:
+    """Return what should be written: a relay's part is replaced, a whole snapshot is all."""
+    told = {int(relay["id"]) for relay in snapshot["relays"]}
+    told |= {int(relay) for relay in snapshot.get("removed") or ()}
+    wanted: dict[tuple[int, str], str] = {}
+    if not snapshot["whole"]:
+        wanted = {pair: address for pair, address in written.items() if pair[0] not in told}
+    for relay in snapshot["relays"]:
+        for present in relay.get("presence") or ():
+            wanted[int(relay["id"]), str(present["key"])] = str(present["address"])[:64]
+    return wanted
+
+
+def last_seen(device: Device, now: datetime, connected: bool) -> datetime | None:
+    """Return when a device was last connected: now, while it is."""
+    return now if connected else device.last_seen_at
