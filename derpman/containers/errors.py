@@ -7,6 +7,11 @@ class NotEnoughServers(Conflict):
     code = "containers.not_enough_servers"
     text = "{wanted} servers with room are needed, and there are {fit}."
 
+    def __init__(self, *, wanted: int, fit: int) -> None:
+        super().__init__(wanted=wanted, fit=fit)
+        self.wanted = wanted
+        self.fit = fit
+
 
 class ServerNotFit(Conflict):
     code = "containers.server_not_fit"

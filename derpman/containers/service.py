@@ -24,6 +24,7 @@ from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.servers import service as servers
 from derpman.servers.service import Candidate
+from derpman.users import service as users
 
 SLOTS = (1, 2, 3)
 
@@ -243,6 +244,7 @@ def admit(
     work: UnitOfWork, *, user_id: int, node_key: str, not_after: datetime | None = None
 ) -> None:
     """Let a device in on all of the user's relays, until `not_after` when that is given."""
+    users.lock(work, user_id)  # or a relay that is placed meanwhile would never hear of it
     admission = work.session.get(Admission, (user_id, node_key))
     if admission is None:
         work.session.add(Admission(user_id=user_id, node_key=node_key, not_after=not_after))
@@ -253,6 +255,7 @@ def admit(
 
 def refuse(work: UnitOfWork, *, user_id: int, node_key: str) -> None:
     """Let a device in no more; the nodes close what it has open."""
+    users.lock(work, user_id)
     work.session.execute(
         delete(Admission).where(Admission.user_id == user_id, Admission.node_key == node_key)
     )

@@ -27,3 +27,11 @@ class Observed(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     GONE = "gone"
+
+
+REACHED = {
+    Wanted.RUNNING: Observed.READY,
+    Wanted.STOPPED: Observed.STOPPED,
+    Wanted.RELEASED: Observed.GONE,
+}
+"""What a node reports when a wish has come true."""

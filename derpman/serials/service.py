@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from derpman.finance import service as finance
 from derpman.finance.models import Plan
+from derpman.kit.db import changed
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
@@ -93,7 +94,8 @@ def look_up(work: UnitOfWork, *, code: str, user_id: int) -> Serial:
 
 def spend(work: UnitOfWork, *, serial: Serial, user_id: int) -> Serial:
     """Mark a serial as used by this user, if nobody was faster."""
-    spent = work.session.execute(
+    spent = changed(
+        work.session,
         update(Serial)
         .where(
             Serial.id == serial.id,
@@ -106,10 +108,10 @@ def spend(work: UnitOfWork, *, serial: Serial, user_id: int) -> Serial:
             used_at=work.now,
             version=Serial.version + 1,
         )
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False),
     )
     work.session.refresh(serial)
-    if spent.rowcount == 0:
+    if not spent:
         _refuse_unless_unused(work, serial, user_id)
     return serial
 
@@ -173,7 +175,5 @@ def expire_unused(work: UnitOfWork) -> int:
         )
         .execution_options(synchronize_session=False)
     )
-    logs.record(
-        work, action="serial.expire", object_type="serial", after={"count": len(due)}
-    )
+    logs.record(work, action="serial.expire", object_type="serial", after={"count": len(due)})
     return len(due)

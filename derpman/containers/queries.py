@@ -1,0 +1,42 @@
+"""Selects behind lists of containers."""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, or_, select
+
+from derpman.containers.models import Placement
+from derpman.containers.states import REACHED, Observed, Wanted
+from derpman.kit.paging import page
+from derpman.kit.work import UnitOfWork
+
+
+def placements(
+    work: UnitOfWork,
+    *,
+    user_id: int | None = None,
+    server_id: int | None = None,
+    wanted: Wanted | None = None,
+    observed: Observed | None = None,
+    is_differing: bool | None = None,
+    before: int | None = None,
+    limit: int,
+) -> tuple[list[Placement], int | None]:
+    """Return a page of placements, newest first, and where the next page begins."""
+    found = select(Placement)
+    if user_id is not None:
+        found = found.where(Placement.user_id == user_id)
+    if server_id is not None:
+        found = found.where(Placement.server_id == server_id)
+    if wanted is not None:
+        found = found.where(Placement.wanted == wanted)
+    if observed is not None:
+        found = found.where(Placement.observed == observed)
+    if is_differing is not None:
+        same = or_(
+            *(
+                and_(Placement.wanted == wish, Placement.observed == fact)
+                for wish, fact in REACHED.items()
+            )
+        )
+        found = found.where(~same if is_differing else same)
+    return page(work.session, found, Placement.id, before, limit)

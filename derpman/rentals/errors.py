@@ -1,0 +1,33 @@
+"""What rentals refuse."""
+
+from derpman.kit.errors import Conflict, NotFound
+
+
+class AlreadyActive(Conflict):
+    code = "rentals.already_active"
+    text = "There is an active rental until {expires_at}; the serial number was not used."
+
+
+class RentalNotFound(NotFound):
+    code = "rentals.not_found"
+    text = "There is no such rental."
+
+
+class NoOpenRental(Conflict):
+    code = "rentals.none_open"
+    text = "This customer has no rental."
+
+
+class RentalSuspended(Conflict):
+    code = "rentals.suspended"
+    text = "This rental is suspended."
+
+
+class NoEmptySlot(Conflict):
+    code = "rentals.no_empty_slot"
+    text = "All three relays of this customer are in place."
+
+
+class SlotTaken(Conflict):
+    code = "rentals.slot_taken"
+    text = "Relay {slot} of this customer is in place."

@@ -1,0 +1,31 @@
+"""What happened to rentals."""
+
+from dataclasses import dataclass
+
+from derpman.kit.outbox import Event
+
+
+@dataclass(frozen=True)
+class RentalActivated(Event):
+    name = "rental.activated"
+    rental_id: int
+    user_id: int
+
+
+@dataclass(frozen=True)
+class RentalEnded(Event):
+    name = "rental.ended"
+    rental_id: int
+    user_id: int
+
+
+@dataclass(frozen=True)
+class UserSuspended(Event):
+    name = "user.suspended"
+    user_id: int
+
+
+@dataclass(frozen=True)
+class UserReinstated(Event):
+    name = "user.reinstated"
+    user_id: int

@@ -1,0 +1,55 @@
+"""A rental as its page shows it: what was promised, its three relays, its ACL."""
+
+from __future__ import annotations
+
+from derpman.acl import service as acl
+from derpman.containers import service as containers
+from derpman.containers.schemas import SlotOut
+from derpman.finance import service as finance
+from derpman.kit.work import UnitOfWork
+from derpman.rentals import service
+from derpman.rentals.models import Rental
+from derpman.rentals.schemas import AclOut, RentalPart
+from derpman.servers import service as servers
+
+
+def of_user(work: UnitOfWork, *, user_id: int) -> RentalPart | None:
+    """Return the user's open rental, or None."""
+    rental = service.open_rental(work, user_id)
+    return None if rental is None else of(work, rental)
+
+
+def of(work: UnitOfWork, rental: Rental) -> RentalPart:
+    """Return one rental."""
+    placements = containers.placements_of(work, rental_id=rental.id)
+    regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
+    slots = [SlotOut.of(one, regions) for one in placements]
+    version = acl.current(work, user_id=rental.user_id)
+    if version is not None and version.rental_id != rental.id:
+        version = None
+    return RentalPart(
+        id=rental.id,
+        user_id=rental.user_id,
+        plan_id=rental.plan_id,
+        plan=finance.plan(work, rental.plan_id).name,
+        serial_id=rental.serial_id,
+        status=rental.status,
+        started_at=rental.started_at,
+        expires_at=rental.expires_at,
+        ended_at=rental.ended_at,
+        end_reason=rental.end_reason,
+        traffic_bytes=rental.traffic_bytes,
+        rate_bytes_per_second=rental.rate_bytes_per_second,
+        device_limit=rental.device_limit,
+        over_quota=rental.over_quota,
+        throttle_bytes_per_second=rental.throttle_bytes_per_second,
+        is_ready=len(slots) == len(containers.SLOTS)
+        and all(slot.is_ready for slot in slots)
+        and version is not None,
+        slots=slots,
+        acl=None
+        if version is None
+        else AclOut(
+            version=version.number, created_at=version.created_at, expires_at=version.expires_at
+        ),
+    )

@@ -1,0 +1,81 @@
+"""HTTP of serials: all of it is for admins; customers redeem through `rentals`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from derpman.kit.http import RunAdmin
+from derpman.kit.types import IdValue
+from derpman.kit.work import UnitOfWork
+from derpman.serials import export, queries, service
+from derpman.serials.models import Serial
+from derpman.serials.schemas import (
+    Generate,
+    GeneratedOut,
+    OneSerialOut,
+    Revoke,
+    SerialFilter,
+    SerialOut,
+    SerialsOut,
+)
+from derpman.users import service as users
+
+router = APIRouter(prefix="/api/serial", tags=["serial"])
+
+
+@router.post("/generate")
+def generate(run: RunAdmin, body: Generate) -> GeneratedOut:
+    """Make serials of a plan; `duration_days` alone means the plan of that length."""
+    made = run(service.generate, **body.model_dump())
+    return GeneratedOut(serial_numbers=[serial.code for serial in made])
+
+
+@router.get("/list")
+def list_serials(run: RunAdmin, query: Annotated[SerialFilter, Query()]) -> SerialsOut:
+    """Serials, newest first; `code` is how a code begins, however it is typed."""
+    return run.read(_page, query)
+
+
+@router.get("/export", response_class=StreamingResponse)
+def export_serials(run: RunAdmin, query: Annotated[SerialFilter, Query()]) -> StreamingResponse:
+    """The serials of a filter as CSV."""
+    filters = query.model_dump(exclude={"before", "limit"})
+
+    def fetch(before: int | None) -> tuple[list[Serial], int | None]:
+        return run.read(queries.serials, **filters, before=before, limit=export.PAGE_ROWS)
+
+    headers = {"Content-Disposition": 'attachment; filename="serials.csv"'}
+    return StreamingResponse(export.lines(fetch), media_type="text/csv", headers=headers)
+
+
+@router.get("/{serial_id}")
+def show_serial(run: RunAdmin, serial_id: IdValue) -> OneSerialOut:
+    """One serial."""
+    return OneSerialOut(serial=run.read(_one, serial_id))
+
+
+@router.post("/{serial_id}/revoke")
+def revoke(run: RunAdmin, serial_id: IdValue, body: Revoke) -> OneSerialOut:
+    """Make an unused serial worthless."""
+    return OneSerialOut(serial=run(_revoked, serial_id, body.reason))
+
+
+def _page(work: UnitOfWork, query: SerialFilter) -> SerialsOut:
+    found, next_before = queries.serials(work, **query.model_dump())
+    usernames = users.names_of(work, user_ids=[one.user_id for one in found if one.user_id])
+    return SerialsOut(
+        serials=[SerialOut.of(one, usernames) for one in found], next_before=next_before
+    )
+
+
+def _one(work: UnitOfWork, serial_id: int) -> SerialOut:
+    serial = service.get(work, serial_id)
+    return SerialOut.of(serial, users.names_of(work, user_ids=[serial.user_id or 0]))
+
+
+def _revoked(work: UnitOfWork, serial_id: int, reason: str) -> SerialOut:
+    service.revoke(work, serial_id=serial_id, reason=reason)
+    return _one(work, serial_id)
