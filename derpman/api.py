@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 
-from derpman.kit import http
+from derpman.access.doorkeeper import Doorkeeper
+from derpman.access.errors import SessionEnded
+from derpman.access.routes import router as access_router
+from derpman.kit import http, machines
 from derpman.kit.live import Live
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.settings import Settings
+from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
-ROUTERS: list[APIRouter] = []
+ROUTERS: list[APIRouter] = [
+    users_router,
+    access_router,
+]
 
 DESCRIPTION = """Rent out private Tailscale DERP relays.
 
@@ -29,9 +37,28 @@ class Gate:
     def __init__(self, system: System) -> None:
         self.system = system
         self.trusted_proxies: Sequence[str] = system.settings.trusted_proxies
+        self.doorkeeper = Doorkeeper(system.edge(), session_days=system.settings.session_days)
 
     def actor_of(self, request: Request, ip: str) -> Actor:
-        return NOBODY
+        visitor = replace(
+            NOBODY,
+            ip=ip[:45],
+            user_agent=request.headers.get("user-agent", "")[:512],
+            machine=machines.machine_of(request.headers, request.cookies, self.system.vault),
+        )
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return visitor
+        identity = self.doorkeeper.identity_of(token.strip())
+        if identity is None:
+            raise SessionEnded
+        return replace(
+            visitor,
+            role=identity.role,
+            user_id=identity.user_id,
+            name=identity.username,
+            session_id=identity.session_id,
+        )
 
     def edge(self, actor: Actor) -> Edge:
         return self.system.edge(actor)
@@ -39,11 +66,15 @@ class Gate:
 
 def create_app(system: System) -> FastAPI:
     """Return the application of one installation."""
-    live = Live()
+    live, gate = Live(), Gate(system)
+
+    def heard(topic: str) -> None:
+        live.nudge(topic)
+        gate.doorkeeper.heard(topic)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        unlisten = system.wake.listen(live.nudge)
+        unlisten = system.wake.listen(heard)
         yield
         unlisten()
 
@@ -53,7 +84,8 @@ def create_app(system: System) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
     )
-    app.state.gate = Gate(system)
+    app.state.gate = gate
+    app.state.guards = system.guards
     app.state.system = system
     app.state.live = live
     http.install_errors(app)

@@ -83,13 +83,11 @@ def run(
 
     system = _system("run")
     upgrade()
-    children: list[Child] = []
+    children = [Child("api", _me("serve")), *_worker_children()]
     if demo:
         from derpman import demo as demonstration
 
-        children += demonstration.nodes(system)
-    children += [Child("api", _me("serve")), *_worker_children()]
-    if demo:
+        children = demonstration.nodes(system) + children
         for line in demonstration.prepare(system):
             out.print(line, highlight=False)
     out.print(f"Listening on [bold]{system.settings.public_url}[/bold]  API: /docs")

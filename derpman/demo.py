@@ -7,12 +7,16 @@ import os
 import secrets
 from pathlib import Path
 
+from sqlalchemy import select
+
 from derpman.kit import passwords
 from derpman.kit.errors import NotFound
 from derpman.kit.processes import Child
 from derpman.kit.wake import sockets_folder
 from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.serials import service as serials
+from derpman.serials.models import Serial
+from derpman.serials.states import SerialStatus
 from derpman.servers import service as servers
 from derpman.users import service as users
 from derpman.users.models import User
@@ -23,6 +27,7 @@ NODES = (
     ("demo-b", "127.0.0.12", 22000, 22999),
     ("demo-c", "127.0.0.13", 23000, 23999),
 )
+NOTE = "demo"
 ACCOUNTS = (
     ("demo-admin", Role.SUPER_ADMIN),
     ("demo-customer", Role.USER),
@@ -111,5 +116,8 @@ def _account(edge: Edge, name: str, role: Role, password: str) -> User:
 
 
 def _unused_serial(work: UnitOfWork) -> str:
-    code = serials.any_unused(work)
-    return code or serials.generate(work, duration_days=30, note="demo")[0].code
+    unused = select(Serial.code).where(
+        Serial.status == SerialStatus.UNUSED, Serial.note == NOTE, Serial.expires_at > work.now
+    )
+    code = work.session.scalar(unused.limit(1))
+    return code or serials.generate(work, duration_days=30, note=NOTE)[0].code

@@ -8,14 +8,25 @@ from functools import cached_property
 
 from sqlalchemy import Engine
 
+from derpman.access.events import PasswordForgotten
+from derpman.devices.events import DeviceKnocked, DeviceRegistered, DeviceRemoved
 from derpman.kit.clock import Clock, utc_now
 from derpman.kit.db import Sessions, engine_for
+from derpman.kit.guards import Guards
 from derpman.kit.secrets import Vault
+from derpman.kit.throttle import Throttle
 from derpman.kit.wake import LocalWake, RedisWake, Wake
 from derpman.kit.work import SYSTEM, Actor, Edge
 from derpman.settings import Settings
+from derpman.users.events import VerificationAsked
 
-SUBSCRIPTIONS: dict[str, Sequence[str]] = {}
+SUBSCRIPTIONS: dict[str, Sequence[str]] = {
+    DeviceKnocked.name: ["devices.tell_knocked"],
+    DeviceRegistered.name: ["devices.tell_registered"],
+    DeviceRemoved.name: ["devices.tell_removed"],
+    PasswordForgotten.name: ["access.send_reset"],
+    VerificationAsked.name: ["users.send_code"],
+}
 """Names of events to the names of the tasks that follow: the asynchronous map."""
 
 
@@ -32,6 +43,16 @@ class System:
     @cached_property
     def sessions(self) -> Sessions:
         return Sessions(self.engine)
+
+    @cached_property
+    def guards(self) -> Guards:
+        redis_url = self.settings.redis_url
+        return Guards(
+            throttle=Throttle(None if redis_url is None else redis_url.get_secret_value()),
+            session_days=self.settings.session_days,
+            support_contact=self.settings.support_contact,
+            is_https=self.settings.public_url.startswith("https:"),
+        )
 
     def edge(self, actor: Actor = SYSTEM) -> Edge:
         """Return the edge that acts for somebody."""

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
 
+from derpman.containers import reconcile
+from derpman.devices import sightings
+from derpman.devices.sightings import PresenceBook
 from derpman.kit.dispatch import Dispatcher
+from derpman.kit.work import UnitOfWork
+from derpman.servers import fleet
 from derpman.wiring import System
 
 TASK_MODULES: list[str] = [
+    "derpman.access.tasks",
+    "derpman.users.tasks",
+    "derpman.devices.tasks",
     "derpman.kit.tasks",
 ]
 
 TIMETABLE: dict[str, dict[str, Any]] = {
+    "forget old sessions": {"task": "access.forget_old", "schedule": crontab(minute="37")},
+    "forget registrations": {
+        "task": "users.forget_registrations",
+        "schedule": crontab(minute="47"),
+    },
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""
@@ -96,3 +110,31 @@ def run_dispatcher(system: System) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, stop)
     dispatcher.run_forever()
+
+
+class Panel:
+    """What is wanted of a server, and what follows from what its node reports."""
+
+    def __init__(self) -> None:
+        self._presence = PresenceBook()
+
+    def desired(self, work: UnitOfWork, *, server_id: int, force: bool) -> Mapping[str, Any] | None:
+        return reconcile.desired_state(work, server_id=server_id, force=force)
+
+    def observed(self, work: UnitOfWork, *, server_id: int, snapshot: Mapping[str, Any]) -> None:
+        reconcile.record_observed(work, server_id=server_id, snapshot=snapshot)
+        if snapshot["knocks"]:
+            sightings.record_knocks(work, server_id=server_id, knocks=snapshot["knocks"])
+        sightings.record_presence(work, server_id=server_id, snapshot=snapshot, book=self._presence)
+
+
+def run_servers(system: System) -> None:
+    """Keep in touch with the servers' nodes until a signal."""
+    fleet.run_forever(
+        fleet.Fleet(
+            edge=system.edge(),
+            wake=system.wake,
+            panel=Panel(),
+            build_dir=system.settings.build_dir,
+        )
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, event, or_, select, update
 
 from derpman.containers.models import Placement
 from derpman.devices import queries, service
@@ -24,9 +25,13 @@ from derpman.kit.work import UnitOfWork
 MAX_WAITING = 200
 """Waiting devices kept per customer: a flood pushes out the oldest, not the database."""
 TELL_AGAIN_AFTER = timedelta(hours=24)
+PAGE_SECONDS = 12.0
+
+Connections = dict[tuple[int, str], str]
+"""(relay, node key) to the address it is connected from."""
 
 
-def record_knocks(work: UnitOfWork, *, server_id: int, knocks: Sequence[dict[str, Any]]) -> None:
+def record_knocks(work: UnitOfWork, *, server_id: int, knocks: Sequence[Mapping[str, Any]]) -> None:
     """Record devices that tried a relay; in a pairing window they are taken up at once.
 
     Knocks of relays that this server does not carry are dropped: a node speaks for its own only.
@@ -40,7 +45,7 @@ def record_knocks(work: UnitOfWork, *, server_id: int, knocks: Sequence[dict[str
             )
         )
     }
-    by_user: dict[int, dict[str, tuple[dict[str, Any], int]]] = defaultdict(dict)
+    by_user: dict[int, dict[str, tuple[Mapping[str, Any], int]]] = defaultdict(dict)
     for knock in knocks:
         owner = owners.get(int(knock["relay"]))
         if owner is None:
@@ -55,7 +60,7 @@ def record_knocks(work: UnitOfWork, *, server_id: int, knocks: Sequence[dict[str
 
 
 def _record_knocks_of(
-    work: UnitOfWork, user_id: int, knocks: dict[str, tuple[dict[str, Any], int]]
+    work: UnitOfWork, user_id: int, knocks: dict[str, tuple[Mapping[str, Any], int]]
 ) -> None:
     registered = queries.registered_keys(work, user_id=user_id)
     known = {
@@ -108,42 +113,39 @@ def _forget_oldest(work: UnitOfWork, user_id: int) -> None:
         work.session.execute(delete(Knock).where(Knock.id.in_(surplus)))
 
 
-@dataclass
 class PresenceBook:
-    """What is written down of who is connected where, so that only changes are written."""
+    """What one worker knows to be written of who is connected, so that it writes changes only.
 
-    written: dict[int, dict[tuple[int, str], str]] = field(
-        default_factory=dict[int, dict[tuple[int, str], str]]
-    )
-    """Server to (relay, node key) to address."""
+    A server's page is torn out when the worker has not heard of the server for a while: another
+    may have held it meanwhile. Leases last longer than that (`servers.leases`).
+    """
 
-    def forget(self, server_id: int) -> None:
-        """Read the table again before the next change: another worker may have written."""
-        self.written.pop(server_id, None)
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._pages: dict[int, tuple[float, Connections]] = {}
+        self._monotonic = monotonic
 
-    def differs(self, server_id: int, snapshot: dict[str, Any]) -> bool:
-        """Tell whether a snapshot says anything that is not written down."""
-        written = self.written.get(server_id)
-        return written is None or _wanted(written, snapshot) != written
+    def page(self, server_id: int) -> Connections | None:
+        """Return what is written of a server, or None when the table must be asked."""
+        read_at, page = self._pages.get(server_id, (-math.inf, None))
+        return page if self._monotonic() - read_at < PAGE_SECONDS else None
+
+    def keep(self, server_id: int, page: Connections) -> None:
+        """Remember what a committed transaction left."""
+        self._pages[server_id] = (self._monotonic(), page)
 
 
 def record_presence(
-    work: UnitOfWork, *, server_id: int, snapshot: dict[str, Any], book: PresenceBook
-) -> dict[tuple[int, str], str]:
-    """Write who came and who left; return what is written now, for the book.
-
-    The caller puts the result into the book after the commit.
-    """
-    written = book.written.get(server_id)
+    work: UnitOfWork, *, server_id: int, snapshot: Mapping[str, Any], book: PresenceBook
+) -> None:
+    """Write who came and who left since the last snapshot of this server."""
+    written = book.page(server_id)
     if written is None:
-        written = {
-            (row.placement_id, row.node_key): row.address
-            for row in work.session.execute(
-                select(Presence.placement_id, Presence.node_key, Presence.address).where(
-                    Presence.server_id == server_id
-                )
+        rows = work.session.execute(
+            select(Presence.placement_id, Presence.node_key, Presence.address).where(
+                Presence.server_id == server_id
             )
-        }
+        )
+        written = {(row.placement_id, row.node_key): row.address for row in rows}
     wanted = _wanted(written, snapshot)
     gone = [key for key in written if wanted.get(key) != written[key]]
     come = [key for key in wanted if written.get(key) != wanted[key]]
@@ -180,7 +182,11 @@ def record_presence(
         )
     if gone or come:
         work.wake(service.LIVE_TOPIC)
-    return wanted
+
+    def keep(_session: object) -> None:
+        book.keep(server_id, wanted)
+
+    event.listen(work.session, "after_commit", keep, once=True)
 
 
 def _owners(work: UnitOfWork, server_id: int, relays: set[int]) -> dict[int, int]:
@@ -194,13 +200,11 @@ def _owners(work: UnitOfWork, server_id: int, relays: set[int]) -> dict[int, int
     return {row.id: row.user_id for row in rows}
 
 
-def _wanted(
-    written: dict[tuple[int, str], str], snapshot: dict[str, Any]
-) -> dict[tuple[int, str], str]:
+def _wanted(written: Connections, snapshot: Mapping[str, Any]) -> Connections:
     """Return what should be written: a relay's part is replaced, a whole snapshot is all."""
     told = {int(relay["id"]) for relay in snapshot["relays"]}
     told |= {int(relay) for relay in snapshot.get("removed") or ()}
-    wanted: dict[tuple[int, str], str] = {}
+    wanted: Connections = {}
     if not snapshot["whole"]:
         wanted = {pair: address for pair, address in written.items() if pair[0] not in told}
     for relay in snapshot["relays"]:
