@@ -25,6 +25,7 @@ from derpman.kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from derpman.kit.guards import Guards
 from derpman.kit.work import Actor, Edge, Role
 
 log = structlog.get_logger(__name__)
@@ -116,6 +117,14 @@ RunUser = Annotated[Edge, Depends(allow(*EVERYBODY[1:]))]
 """For whoever is logged in; the verb sees to it that he gets what is his."""
 RunAdmin = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN))]
 RunSuperAdmin = Annotated[Edge, Depends(allow(Role.SUPER_ADMIN))]
+
+
+def guards_of(request: Request) -> Guards:
+    """Return what stands before the doors that are open to visitors."""
+    return request.app.state.guards
+
+
+Guarded = Annotated[Guards, Depends(guards_of)]
 
 
 def error_body(code: str, message: str, params: dict[str, Any]) -> dict[str, Any]:
