@@ -17,11 +17,15 @@ class Registration(Base):
     """A wish to have an account; its id becomes the account's when the address is verified.
 
     A registration for an address that has an account is a decoy: it gets an id like any other, so
-    that its answer tells a stranger nothing, and no code verifies it.
+    that its answer tells a stranger nothing, but never a code. Ids are never used again, also
+    after old rows were deleted.
     """
 
     __tablename__ = "registrations"
-    __table_args__ = (Index("ix_registrations_email_key_id", "email_key", "id"),)
+    __table_args__ = (
+        Index("ix_registrations_email_key_id", "email_key", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     username: Mapped[str] = mapped_column(String(64))

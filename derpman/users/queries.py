@@ -1,0 +1,38 @@
+"""Lists of accounts."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from sqlalchemy import or_, select
+
+from derpman.kit.paging import page
+from derpman.kit.work import Role, UnitOfWork
+from derpman.users.models import User
+from derpman.users.states import UserStatus
+
+
+def users_page(
+    work: UnitOfWork,
+    *,
+    search: str | None,
+    role: Role | None,
+    status: UserStatus | None,
+    before: int | None,
+    limit: int,
+) -> tuple[list[User], int | None]:
+    """Return accounts, the newest first; `search` is the beginning of a username or address."""
+    found = select(User)
+    if search is not None:
+        start = unicodedata.normalize("NFKC", search).casefold()
+        found = found.where(
+            or_(
+                User.username_key.startswith(start, autoescape=True),
+                User.email_key.startswith(start, autoescape=True),
+            )
+        )
+    if role is not None:
+        found = found.where(User.role == role)
+    if status is not None:
+        found = found.where(User.status == status)
+    return page(work.session, found, User.id, before, limit)
