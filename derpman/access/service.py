@@ -1,0 +1,215 @@
+"""Verbs of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+
+from derpman.access.errors import SessionNotFound, WrongLogin
+from derpman.access.models import LoginSession
+from derpman.kit import browsers, places
+from derpman.kit.db import changed
+from derpman.kit.secrets import new_token, token_hash
+from derpman.kit.work import Role, UnitOfWork
+from derpman.logs import service as logs
+from derpman.users import policy
+from derpman.users import service as users
+from derpman.users.models import User
+from derpman.users.states import UserStatus
+
+SEEN_EVERY = timedelta(minutes=5)
+KEPT = timedelta(days=30)
+"""How long an ended session can still be looked at."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom a token stands for."""
+
+    session_id: int
+    user_id: int
+    username: str
+    role: Role
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a log-in is checked against, outside any transaction."""
+
+    user_id: int
+    password: str
+
+
+def credentials(work: UnitOfWork, *, email: str) -> Credentials | None:
+    """Return what the account of an address is checked against, or None."""
+    row = work.session.execute(
+        select(User.id, User.password).where(User.email_key == policy.email(email).key)
+    ).first()
+    return None if row is None else Credentials(row.id, row.password)
+
+
+def open_session(
+    work: UnitOfWork,
+    *,
+    user_id: int,
+    days: int = 30,
+    verified: str | None = None,
+    renewed: str | None = None,
+    contact: str = "the administrators",
+) -> str:
+    """Log a user in and return the token, which is known to nobody else.
+
+    `verified` is the hash that his password was checked against; when it is no longer the
+    account's, the log-in fails. The account is locked, so that whoever changes the password or
+    suspends it either comes first and is seen, or comes later and ends this session too.
+    `renewed` replaces a hash whose parameters are old.
+    """
+    user = users.lock(work, user_id)
+    if verified is not None and user.password != verified:
+        raise WrongLogin
+    users.refuse_suspended(user, contact)
+    if renewed is not None:
+        users.set_password(work, user, renewed)
+    token = new_token()
+    work.session.add(
+        LoginSession(
+            user_id=user.id,
+            token_hash=token_hash(token),
+            created_at=work.now,
+            last_seen_at=work.now,
+            expires_at=work.now + timedelta(days=days),
+            ip_address=work.actor.ip,
+            location=places.place_of(work.actor.ip).label_zh[:128],
+            browser=str(browsers.browser_of(work.actor.user_agent))[:128],
+        )
+    )
+    logs.record_user(work, user_id=user.id, action="login")
+    return token
+
+
+def record_refused_login(work: UnitOfWork, *, email: str, user_id: int | None) -> None:
+    """Keep that a log-in failed: the same row whether there is such an account or not."""
+    logs.record(
+        work,
+        action="access.login_refused",
+        object_type="user",
+        object_id=user_id,
+        after={"email": email[:254]},
+    )
+
+
+def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
+    """Return whom a token stands for now, or None: one statement."""
+    row = work.session.execute(
+        select(
+            LoginSession.id,
+            LoginSession.last_seen_at,
+            LoginSession.user_id,
+            User.username,
+            User.role,
+        )
+        .join(User, User.id == LoginSession.user_id)
+        .where(
+            LoginSession.token_hash == hashed_token,
+            LoginSession.ended_at.is_(None),
+            LoginSession.expires_at > work.now,
+            User.status == UserStatus.ACTIVE,
+        )
+    ).first()
+    if row is None:
+        return None
+    return Identity(row.id, row.user_id, row.username, row.role, row.last_seen_at)
+
+
+def is_stale(identity: Identity, now: datetime) -> bool:
+    """Tell whether it is time to write down that a session is in use."""
+    return now - identity.last_seen_at >= SEEN_EVERY
+
+
+def touch(work: UnitOfWork, *, session_id: int, days: int) -> None:
+    """Write down that a session is in use, which prolongs it; of several at once one does."""
+    work.session.execute(
+        update(LoginSession)
+        .where(
+            LoginSession.id == session_id,
+            LoginSession.ended_at.is_(None),
+            LoginSession.last_seen_at <= work.now - SEEN_EVERY,
+        )
+        .values(last_seen_at=work.now, expires_at=work.now + timedelta(days=days))
+    )
+
+
+def sessions(work: UnitOfWork) -> Sequence[LoginSession]:
+    """Return the actor's open sessions, the last used first."""
+    return work.session.scalars(
+        select(LoginSession)
+        .where(
+            LoginSession.user_id == work.actor.user_id,
+            LoginSession.ended_at.is_(None),
+            LoginSession.expires_at > work.now,
+        )
+        .order_by(LoginSession.last_seen_at.desc(), LoginSession.id.desc())
+        .limit(200)
+    ).all()
+
+
+def end_session(work: UnitOfWork, *, session_id: int, reason: str = "ended") -> None:
+    """End one of the actor's sessions; SessionNotFound for any other."""
+    ended = changed(
+        work.session,
+        update(LoginSession)
+        .where(
+            LoginSession.id == session_id,
+            LoginSession.user_id == work.actor.user_id,
+            LoginSession.ended_at.is_(None),
+        )
+        .values(ended_at=work.now, end_reason=reason),
+    )
+    if not ended:
+        raise SessionNotFound
+    logs.record_user(
+        work, user_id=work.actor.user_id or 0, action="logout", detail={"session": session_id}
+    )
+    work.wake("sessions")
+
+
+def end_others(work: UnitOfWork) -> int:
+    """End all of the actor's sessions but the one that asks; return how many."""
+    user_id = work.actor.user_id or 0
+    ended = end_sessions(
+        work, user_id=user_id, reason="ended", keep_session_id=work.actor.session_id
+    )
+    logs.record_user(work, user_id=user_id, action="logout_others", detail={"sessions": ended})
+    return ended
+
+
+def end_sessions(
+    work: UnitOfWork, *, user_id: int, reason: str, keep_session_id: int | None = None
+) -> int:
+    """End a user's sessions, but the one to keep; return how many. Honoured within a second."""
+    end = (
+        update(LoginSession)
+        .where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None))
+        .values(ended_at=work.now, end_reason=reason)
+    )
+    if keep_session_id is not None:
+        end = end.where(LoginSession.id != keep_session_id)
+    work.wake("sessions")
+    return changed(work.session, end)
+
+
+def forget_old(work: UnitOfWork, *, limit: int = 1000) -> int:
+    """Delete up to `limit` sessions that ended by themselves long ago; return how many."""
+    old = work.session.scalars(
+        select(LoginSession.id)
+        .where(LoginSession.expires_at < work.now - KEPT)
+        .order_by(LoginSession.expires_at)
+        .limit(limit)
+    ).all()
+    if not old:
+        return 0
+    return changed(work.session, delete(LoginSession).where(LoginSession.id.in_(old)))
