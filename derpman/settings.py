@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     session_days: int = Field(
         default=30, ge=1, le=365, description="Days a log-in lasts without use."
     )
+    support_contact: str = Field(
+        default="the administrators",
+        description="Whom a suspended user is told to ask: an address, a number, a sentence.",
+    )
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
