@@ -41,6 +41,7 @@ class Letter:
     mail_id: int
     attempt: int
     message_id: str
+    template: str
     address: str
     locale: str
     subject: str
@@ -125,10 +126,6 @@ def purge_allowances(work: UnitOfWork) -> None:
     work.session.execute(delete(MailAllowance).where(old))
 
 
-def accept_delivery(work: UnitOfWork, mail_id: int) -> None:
-    """Do nothing: the mail's own row says that it waits; the delivery only made it prompt."""
-
-
 def lease_next(work: UnitOfWork, *, domain: str) -> Letter | None:
     """Take the mail that has been due longest; None when none is, or enough senders are at work.
 
@@ -171,6 +168,7 @@ def lease_next(work: UnitOfWork, *, domain: str) -> Letter | None:
             mail_id=mail.id,
             attempt=attempt,
             message_id=message_id,
+            template=mail.template,
             address=mail.address,
             locale=mail.locale,
             subject=mail.subject,

@@ -1,0 +1,62 @@
+"""Selects behind the lists of mails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import defer
+
+from derpman.kit.paging import page
+from derpman.kit.work import UnitOfWork
+from derpman.notifications.models import Mail
+from derpman.notifications.states import MailStatus
+
+
+def mails(
+    work: UnitOfWork,
+    *,
+    address: str | None,
+    status: MailStatus | None,
+    user_id: int | None,
+    before: int | None,
+    limit: int,
+) -> tuple[list[Mail], int | None]:
+    """Return mails without their bodies, newest first; `address` is a part of it in any case."""
+    found = select(Mail).options(defer(Mail.text), defer(Mail.html))
+    if address is not None:
+        part = address.lower()
+        found = found.where(func.lower(Mail.address).contains(part, autoescape=True))
+    if status is not None:
+        found = found.where(Mail.status == status)
+    if user_id is not None:
+        found = found.where(Mail.user_id == user_id)
+    return page(work.session, found, Mail.id, before, limit)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Mails that no mail server has had an answer for, though they were queued a while ago."""
+
+    count: int
+    error: str | None
+    """What went wrong when one of them was last tried."""
+
+
+def waiting(work: UnitOfWork, *, longer_than: timedelta) -> Waiting:
+    """Return which mails wait for a mail server that works; deferred ones have had an answer."""
+    since: datetime = work.now - longer_than
+    untaken = (
+        Mail.status.in_((MailStatus.QUEUED, MailStatus.SENDING)),
+        Mail.deferrals == 0,
+        Mail.queued_at <= since,
+    )
+    count = work.session.scalar(select(func.count(Mail.id)).where(*untaken)) or 0
+    error = work.session.scalar(
+        select(Mail.error)
+        .where(*untaken, Mail.error.is_not(None))
+        .order_by(Mail.due_at.desc())
+        .limit(1)
+    )
+    return Waiting(count, error)
