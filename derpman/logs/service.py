@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from derpman.kit import browsers, places
 from derpman.kit.work import UnitOfWork
 from derpman.logs.models import ServerLog, SystemLog, UserHistory, UserLog
 
@@ -49,8 +50,6 @@ def record_user(
     work: UnitOfWork, *, user_id: int, action: str, detail: Mapping[str, Any] | None = None
 ) -> None:
     """Append what a user did with his account, from where and with which browser."""
-    from derpman.kit import browsers, places  # noqa: PLC0415
-
     work.session.add(
         UserLog(
             user_id=user_id,
