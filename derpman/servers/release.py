@@ -20,7 +20,7 @@ from derpman.servers.node import NodeClient
 RELEASE = "release"
 CHUNK_BYTES = 512 * 1024
 ARCHIVE = "relay-image.tar"
-LABEL = "relay-image.label"
+LABEL = f"{ARCHIVE}.label"
 
 
 @dataclass(frozen=True)
