@@ -18,6 +18,10 @@ _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
+class Impossible(RuntimeError):
+    """This machine lacks what is asked for; the message says what."""
+
+
 class NotInTime(AssertionError):
     """A condition did not come true within its time."""
 

@@ -22,7 +22,7 @@ import pymysql
 import redis
 
 from tests.system.folders import Folder, remove_dead
-from tests.system.processes import Process, run, spawn, wait_until
+from tests.system.processes import Impossible, Process, run, spawn, wait_until
 
 BASE = Path("/var/tmp/derpman-services")
 HOST = "127.0.0.1"
@@ -30,7 +30,7 @@ USER, PASSWORD = "derpman", "private"
 _SEARCH = "/usr/sbin:/usr/bin:/usr/local/bin"
 
 
-class NotInstalled(RuntimeError):
+class NotInstalled(Impossible):
     """The Debian package that a service needs is missing; the message names it."""
 
 

@@ -11,10 +11,10 @@ from tests.system.fleet.machines import Machine
 from tests.system.fleet.netns import add
 from tests.system.fleet.runs import Run, free_subnet
 from tests.system.fleet.servers import Server
-from tests.system.processes import run
+from tests.system.processes import Impossible, run
 
 
-class NotPossible(RuntimeError):
+class NotPossible(Impossible):
     """This machine lacks something a fleet needs; the message says what."""
 
 
