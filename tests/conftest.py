@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url, select, text
 
 from derpman.kit.db import engine_for
 from derpman.kit.secrets import Vault
@@ -167,8 +168,63 @@ def client(system: System) -> Iterator[TestClient]:
 
     from derpman.api import create_app
 
-    with TestClient(create_app(system), raise_server_exceptions=False) as client:
+    app = create_app(system)
+    app.state.gate.doorkeeper.cache_seconds = 0  # an ended session is noticed at once
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def follow(system: System, heard: HeardWake) -> Callable[..., None]:
+    """Run what is due, as dispatcher and worker would: `follow("users.")`, those tasks only."""
+    from derpman.kit.dispatch import Dispatcher
+    from derpman.worker import celery_app
+
+    app = celery_app(system)
+    app.loader.import_default_modules()
+
+    def run(*prefixes: str) -> None:
+        def send(task: str, delivery_id: int) -> None:
+            if task.startswith(prefixes):
+                app.tasks[task](delivery_id)
+
+        while Dispatcher(system.edge(), heard, send).dispatch_due():
+            pass
+
+    return run
+
+
+@dataclass(frozen=True)
+class QueuedMail:
+    """A mail as its reader will see it, with what it opens."""
+
+    template: str
+    locale: str
+    subject: str
+    text: str
+    secrets: dict[str, str]
+
+
+@pytest.fixture
+def mails(system: System) -> Callable[[str], list[QueuedMail]]:
+    """Read the mails queued for an address, the oldest first: `mails("carl@example.com")`."""
+    from derpman.notifications.models import Mail
+
+    def read(address: str) -> list[QueuedMail]:
+        with system.sessions.reading() as session:
+            rows = session.scalars(select(Mail).where(Mail.address == address).order_by(Mail.id))
+            return [
+                QueuedMail(
+                    row.template,
+                    row.locale,
+                    row.subject,
+                    row.text,
+                    json.loads(system.vault.open(row.secrets)) if row.secrets else {},
+                )
+                for row in rows
+            ]
+
+    return read
 
 
 PASSWORD = "correct horse battery staple"
