@@ -35,7 +35,7 @@ run: ## the demo on this machine: API, workers, scheduler and three nodes that r
 .PHONY: test
 test: ## everything; what CI runs (root and Debian for the whole of it)
 	@tools/setup.sh dev node debian
-	@$(MAKE) --keep-going check test-mysql test-postgres test-go test-system drills
+	@tools/stages.sh check test-mysql test-postgres test-go test-system drills
 
 .PHONY: check
 check: check-format check-lint check-types check-imports check-locks check-deps check-migrations check-generated check-go test-unit ## the fast half: format, lint, types, layers, generated files, tests on SQLite
@@ -133,8 +133,8 @@ openapi: ready ## write openapi.json
 	$(bin)/python tools/generate.py openapi.json
 
 .PHONY: docs
-docs: ready ## write docs/states.md and docs/settings.md
-	$(bin)/python tools/generate.py docs/states.md docs/settings.md
+docs: ready ## write docs/states.md, docs/settings.md and .env.example
+	$(bin)/python tools/generate.py docs/states.md docs/settings.md .env.example
 
 .PHONY: lock
 lock: ready ## resolve the dependencies again, within pyproject.toml
