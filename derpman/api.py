@@ -12,16 +12,24 @@ from fastapi_offline import FastAPIOffline
 from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
 from derpman.access.routes import router as access_router
+from derpman.alerts.routes import router as alerts_router
 from derpman.kit import http, machines
 from derpman.kit.live import Live
 from derpman.kit.work import NOBODY, Actor, Edge
+from derpman.logs.routes import router as logs_router
+from derpman.notifications.routes import router as notifications_router
 from derpman.settings import Settings
+from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
 ROUTERS: list[APIRouter] = [
     users_router,
     access_router,
+    messages_router,
+    notifications_router,
+    alerts_router,
+    logs_router,
 ]
 
 DESCRIPTION = """Rent out private Tailscale DERP relays.

@@ -9,6 +9,7 @@ from functools import cached_property
 from sqlalchemy import Engine
 
 from derpman.access.events import PasswordForgotten
+from derpman.alerts.events import AlertRaised
 from derpman.devices.events import DeviceKnocked, DeviceRegistered, DeviceRemoved
 from derpman.kit.clock import Clock, utc_now
 from derpman.kit.db import Sessions, engine_for
@@ -17,13 +18,17 @@ from derpman.kit.secrets import Vault
 from derpman.kit.throttle import Throttle
 from derpman.kit.wake import LocalWake, RedisWake, Wake
 from derpman.kit.work import SYSTEM, Actor, Edge
+from derpman.notifications.events import MailGivenUp, MailQueued
 from derpman.settings import Settings
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
+    AlertRaised.name: ["users.mail_admins_of_alert"],
     DeviceKnocked.name: ["devices.tell_knocked"],
     DeviceRegistered.name: ["devices.tell_registered"],
     DeviceRemoved.name: ["devices.tell_removed"],
+    MailGivenUp.name: ["alerts.report_given_up"],
+    MailQueued.name: ["notifications.send"],
     PasswordForgotten.name: ["access.send_reset"],
     VerificationAsked.name: ["users.send_code"],
 }

@@ -20,9 +20,11 @@ from derpman.wiring import System
 
 TASK_MODULES: list[str] = [
     "derpman.access.tasks",
+    "derpman.alerts.tasks",
     "derpman.users.tasks",
     "derpman.devices.tasks",
     "derpman.kit.tasks",
+    "derpman.notifications.tasks",
 ]
 
 TIMETABLE: dict[str, dict[str, Any]] = {
@@ -31,6 +33,12 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "users.forget_registrations",
         "schedule": crontab(minute="47"),
     },
+    "forget mail counts": {
+        "task": "notifications.purge_allowances",
+        "schedule": crontab(minute="7"),
+    },
+    "send due mails": {"task": "notifications.send_due", "schedule": 15},
+    "watch waiting mails": {"task": "alerts.watch_mails", "schedule": 60},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""

@@ -20,6 +20,9 @@ class Browser:
     name: str
     system: str
 
+    def __str__(self) -> str:
+        return ", ".join(part for part in (self.name, self.system) if part)
+
 
 def browser_of(user_agent: str | None) -> Browser:
     """Return what a User-Agent header says, as `Chrome 130` and `Android 14`. Never raises.

@@ -1,0 +1,13 @@
+"""What happens to alerts."""
+
+from dataclasses import dataclass
+
+from derpman.kit.outbox import Event
+
+
+@dataclass(frozen=True)
+class AlertRaised(Event):
+    """Something new is wrong, or is worse than it was."""
+
+    name = "alert.raised"
+    alert_id: int
