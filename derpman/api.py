@@ -13,17 +13,27 @@ from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
 from derpman.access.routes import router as access_router
 from derpman.alerts.routes import router as alerts_router
+from derpman.containers.routes import router as containers_router
+from derpman.finance.routes import router as finance_router
 from derpman.kit import http, machines
 from derpman.kit.live import Live
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.logs.routes import router as logs_router
 from derpman.notifications.routes import router as notifications_router
+from derpman.rentals.routes import container_router as slots_router
+from derpman.rentals.routes import router as rentals_router
+from derpman.serials.routes import router as serials_router
 from derpman.settings import Settings
 from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
 ROUTERS: list[APIRouter] = [
+    rentals_router,
+    slots_router,
+    serials_router,
+    containers_router,
+    finance_router,
     users_router,
     access_router,
     messages_router,

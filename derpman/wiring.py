@@ -19,6 +19,7 @@ from derpman.kit.throttle import Throttle
 from derpman.kit.wake import LocalWake, RedisWake, Wake
 from derpman.kit.work import SYSTEM, Actor, Edge
 from derpman.notifications.events import MailGivenUp, MailQueued
+from derpman.rentals.events import RentalActivated, RentalEnded, UserReinstated, UserSuspended
 from derpman.settings import Settings
 from derpman.users.events import VerificationAsked
 
@@ -30,6 +31,10 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     MailGivenUp.name: ["alerts.report_given_up"],
     MailQueued.name: ["notifications.send"],
     PasswordForgotten.name: ["access.send_reset"],
+    RentalActivated.name: ["rentals.tell_activated"],
+    RentalEnded.name: ["rentals.tell_ended"],
+    UserReinstated.name: ["rentals.tell_reinstated"],
+    UserSuspended.name: ["rentals.tell_suspended"],
     VerificationAsked.name: ["users.send_code"],
 }
 """Names of events to the names of the tasks that follow: the asynchronous map."""

@@ -25,6 +25,8 @@ TASK_MODULES: list[str] = [
     "derpman.devices.tasks",
     "derpman.kit.tasks",
     "derpman.notifications.tasks",
+    "derpman.rentals.tasks",
+    "derpman.serials.tasks",
 ]
 
 TIMETABLE: dict[str, dict[str, Any]] = {
@@ -39,6 +41,8 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     },
     "send due mails": {"task": "notifications.send_due", "schedule": 15},
     "watch waiting mails": {"task": "alerts.watch_mails", "schedule": 60},
+    "end expired rentals": {"task": "rentals.end_expired", "schedule": 30},
+    "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""
