@@ -14,6 +14,7 @@ from derpman.access.errors import SessionEnded
 from derpman.access.routes import router as access_router
 from derpman.alerts.routes import router as alerts_router
 from derpman.containers.routes import router as containers_router
+from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
 from derpman.kit import http, machines
 from derpman.kit.live import Live
@@ -29,6 +30,7 @@ from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
 ROUTERS: list[APIRouter] = [
+    devices_router,
     rentals_router,
     slots_router,
     serials_router,
