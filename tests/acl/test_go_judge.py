@@ -46,7 +46,7 @@ Judge = Callable[[list[tuple[str, str]]], list[dict[str, Any]]]
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
     program = tmp_path_factory.mktemp("judge") / "judge"
     subprocess.run(
-        [ROOT / "tools" / "go", "build", "-p", "1", "-o", program, "."],
+        [ROOT / "tools" / "go", "build", "-buildvcs=false", "-p", "1", "-o", program, "."],
         cwd=Path(__file__).parent / "derpmap_go",
         check=True,
     )
@@ -107,10 +107,10 @@ def test_damaged_policies_are_refused_by_both_or_by_none(judge: Judge):
 def test_whatever_layout_is_merged_into_tailscale_reads_the_result(judge: Judge):
     chance = random.Random(20261125)
     merged: list[str] = []
-    for text in [_damaged(chance) for _ in range(20_000)]:
+    for text in [_damaged(chance) for _ in range(6_000)]:
         with contextlib.suppress(Unfit):
             merged.append(merge(text, SLOTS).text)
-    assert len(merged) > 4_000
+    assert len(merged) > 1_000
     wanted = document(SLOTS)["Regions"]
     for text, answer in zip(merged, judge([("policy", t) for t in merged]), strict=True):
         assert "error" not in answer or "cannot unmarshal" in answer["error"], (text, answer)
