@@ -19,6 +19,7 @@ import (
 	"derpman/node/internal/config"
 	"derpman/node/internal/node"
 	"derpman/node/internal/runtime"
+	"derpman/node/internal/runtime/docker"
 	"derpman/node/internal/runtime/process"
 	"derpman/node/internal/server"
 )
@@ -63,7 +64,7 @@ func serve(arguments []string) error {
 	debug.SetMemoryLimit(48 << 20)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	rt, err := runtimeOf(c)
+	rt, err := runtimeOf(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -97,6 +98,14 @@ func run(ctx context.Context, stop func(), n *node.Node, s *server.Server) error
 	return err
 }
 
-func runtimeOf(c *config.Config) (runtime.Runtime, error) {
-	return process.New(c.State, c.Derper), nil
+func runtimeOf(ctx context.Context, c *config.Config) (runtime.Runtime, error) {
+	if c.Runtime == "process" {
+		return process.New(c.State, c.Derper), nil
+	}
+	rt, err := docker.New(c.DockerHost, c.State, c.RelayMemory)
+	if err != nil {
+		return nil, err
+	}
+	go rt.Follow(ctx)
+	return rt, nil
 }

@@ -173,6 +173,13 @@ func (l *Ledger) Forget(relay int64) {
 	l.unsaved = true
 }
 
+// Knows says whether the relay has an account.
+func (l *Ledger) Knows(relay int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accounts[relay] != nil
+}
+
 // Known lists the relays with an account.
 func (l *Ledger) Known() []int64 {
 	l.mu.Lock()

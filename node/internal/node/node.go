@@ -56,6 +56,7 @@ type Node struct {
 	mu         sync.Mutex
 	generation int64
 	relays     map[int64]*relay.Relay
+	removing   map[string]bool // foreign instances, by handle
 	running    sync.WaitGroup
 }
 
@@ -64,7 +65,7 @@ func Open(c *config.Config, rt runtime.Runtime) (*Node, error) {
 	n := &Node{
 		config: c, runtime: rt,
 		meter: host.NewMeter(c.State), changes: newChanges(),
-		listeners: survey.NewListeners(), relays: make(map[int64]*relay.Relay),
+		listeners: survey.NewListeners(), relays: make(map[int64]*relay.Relay), removing: make(map[string]bool),
 	}
 	var err error
 	if n.ports, err = c.PortRange(); err != nil {
@@ -199,13 +200,33 @@ func (n *Node) sweep(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, instance := range found {
-		if n.relays[instance.Relay] == nil {
+		switch {
+		case n.removing[instance.Handle]:
+		case instance.Spec == "": // it has our name and nothing else of ours
+			n.removing[instance.Handle] = true
+			n.running.Go(func() { n.removeForeign(ctx, instance) })
+		case n.relays[instance.Relay] == nil:
 			n.add(relay.New(instance.Relay, nil, n.env))
 		}
 	}
 	for _, r := range n.relays {
 		r.Wake()
 	}
+}
+
+func (n *Node) removeForeign(ctx context.Context, instance runtime.Instance) {
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.removing, instance.Handle)
+	}()
+	if err := n.runtime.Remove(ctx, instance); err != nil {
+		if ctx.Err() == nil {
+			slog.Error("foreign container not removed", "handle", instance.Handle, "error", err)
+		}
+		return
+	}
+	n.journal.Event(0, "foreign_removed", map[string]any{"handle": instance.Handle, "name_of_relay": instance.Relay})
 }
 
 // findTraces has relays that were removed from the wish just before the node

@@ -34,10 +34,11 @@ type Surroundings struct {
 // Relay is one relay of this server. Its own goroutine is the only one that
 // starts and stops it; everyone else writes wishes and wakes it.
 type Relay struct {
-	ID   int64
-	env  *Surroundings
-	door *admission.Door
-	wake chan struct{}
+	ID      int64
+	foreign bool // never wanted as far as anyone knows
+	env     *Surroundings
+	door    *admission.Door
+	wake    chan struct{}
 
 	mu      sync.Mutex
 	wanted  *protocol.Relay // nil: to be removed
@@ -59,6 +60,7 @@ func New(id int64, wanted *protocol.Relay, env *Surroundings) *Relay {
 	r := &Relay{
 		ID: id, env: env, door: env.Admission.Door(id),
 		wake: make(chan struct{}, 1), state: protocol.Starting,
+		foreign: wanted == nil && !env.Ledger.Knows(id),
 	}
 	r.Want(wanted)
 	return r
@@ -188,7 +190,7 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // set notes where the relay stands and tells those who watch.
-func (r *Relay) set(state protocol.State, reason string) {
+func (r *Relay) set(state protocol.State, reason string) (changed bool) {
 	r.mu.Lock()
 	same := r.state == state && r.reason == reason
 	r.state, r.reason = state, reason
@@ -196,6 +198,7 @@ func (r *Relay) set(state protocol.State, reason string) {
 	if !same {
 		r.env.Changed(r.ID)
 	}
+	return !same
 }
 
 // Status is what the panel is told.

@@ -103,12 +103,12 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 	var running *runtime.Instance
 	alive := false
 	for i, instance := range found {
-		ours := session != nil && instance.StartID == session.instance.StartID && instance.Running
+		ours := session != nil && instance.StartID == session.instance.StartID && instance.Condition == runtime.Running
 		alive = alive || ours
 		switch {
-		case instance.Spec == spec && instance.Running && (ours || (session == nil && running == nil)):
+		case instance.Spec == spec && instance.Condition == runtime.Running && (ours || (session == nil && running == nil)):
 			running = &found[i]
-		case ours, instance.Spec == spec && !instance.Running && run:
+		case ours, instance.Spec == spec && instance.Condition == runtime.Ended && run:
 			// The former is stopped properly below, the latter is what Start starts again.
 		default:
 			r.discard(ctx, instance)
@@ -145,7 +145,7 @@ func (r *Relay) discard(ctx context.Context, instance runtime.Instance) {
 	}
 	if r.env.Ledger.Running(r.ID) == instance.StartID {
 		r.finish(true) // a start of ours that was to end when the node itself did
-	} else if instance.Running {
+	} else if instance.Condition == runtime.Running || r.foreign {
 		r.env.Journal.Event(r.ID, "foreign_removed", map[string]any{"generation": instance.Generation, "handle": instance.Handle})
 	}
 }
@@ -191,8 +191,9 @@ func (r *Relay) start(ctx context.Context, spec runtime.Spec, stand stance) time
 		return r.notBefore
 	}
 	if port, busy := busyPort(spec); busy {
-		r.set(protocol.Failed, "port_in_use")
-		slog.Warn("port of a relay is in use", "relay", r.ID, "port", port)
+		if r.set(protocol.Failed, "port_in_use") {
+			slog.Warn("port of a relay is in use", "relay", r.ID, "port", port)
+		}
 		return now.Add(time.Second)
 	}
 	if r.failures < looping {
@@ -206,6 +207,9 @@ func (r *Relay) start(ctx context.Context, spec runtime.Spec, stand stance) time
 	case err != nil:
 		if ctx.Err() == nil {
 			slog.Error("relay not started", "relay", r.ID, "error", err)
+			if r.failures == 0 { // told once, shown as long as it lasts
+				r.env.Journal.Event(r.ID, "start_failed", map[string]any{"error": err.Error()})
+			}
 			r.failed("start_failed")
 		}
 		return r.notBefore

@@ -14,6 +14,9 @@ import (
 // Image is the repository name of relay images; the label is their tag.
 const Image = "derpman/relay"
 
+// Path of derper inside the image.
+const Path = "/derper"
+
 // ImageLabel is the image label that holds the relay label.
 const ImageLabel = "derpman.relay"
 

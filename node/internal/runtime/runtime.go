@@ -16,9 +16,20 @@ type Instance struct {
 	Spec              string // hash of what it was made from
 	StartID           string // new for every start of the process
 	StartedAt         time.Time
-	Running           bool
+	Condition         Condition
 	Handle            string // the runtime's own name for it
 }
+
+// Condition of an instance.
+type Condition int
+
+// The conditions. Stuck is neither the one nor the other, such as a paused
+// container: it must be removed before the relay can run.
+const (
+	Stuck Condition = iota
+	Running
+	Ended
+)
 
 // Everything stands for all relays in Events.
 const Everything int64 = 0

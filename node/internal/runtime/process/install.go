@@ -78,7 +78,7 @@ func (r *Runtime) Install(_ context.Context, archive, label string) error {
 		if err != nil {
 			return err
 		}
-		if filepath.Clean("/"+header.Name) == "/derper" && header.Typeflag == tar.TypeReg {
+		if filepath.Clean("/"+header.Name) == relaybinary.Path && header.Typeflag == tar.TypeReg {
 			return r.put(files, label)
 		}
 	}

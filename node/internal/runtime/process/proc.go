@@ -80,7 +80,7 @@ func (p *process) instance() runtime.Instance {
 		Spec:       p.mark.Spec,
 		StartID:    p.startID(),
 		StartedAt:  startedAt(p.ticks),
-		Running:    true,
+		Condition:  runtime.Running,
 		Handle:     strconv.Itoa(p.pid),
 	}
 }
