@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=3653)
 BACKDATED = timedelta(days=2)
@@ -29,7 +30,7 @@ class Certificate:
 def make(address: str, now: datetime) -> Certificate:
     """Return a new P-256 certificate that names one IP address; takes about a millisecond."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -40,7 +41,7 @@ def make(address: str, now: datetime) -> Certificate:
         .not_valid_after(now - BACKDATED + LIFE)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         .sign(key, hashes.SHA256())
     )
     private_key = key.private_bytes(
