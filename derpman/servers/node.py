@@ -15,6 +15,7 @@ from derpman.servers.protocol import MAX_LINE_BYTES, Hello, ProbeResult, Snapsho
 ANSWER_SECONDS = 10.0
 SILENCE_SECONDS = 15.0
 """A watched node says something every five seconds; after this long it counts as hung."""
+EXPLAIN_SECONDS = 3.0
 STREAM_BYTES = 4 * MAX_LINE_BYTES
 """What may wait for a reader that is slower than the node."""
 
@@ -199,6 +200,7 @@ class NodeClient:
         except TimeoutError:
             raise NodeError("server.hangs", f"no answer to {verb} in {seconds:g} s") from None
         except OSError as error:
+            await asyncio.wait([self._listener], timeout=EXPLAIN_SECONDS)  # it may know why
             raise self._lost or NodeError("server.connection_lost", str(error)) from None
 
     async def _listen(self) -> None:

@@ -127,7 +127,7 @@ def regions_of(work: UnitOfWork, *, server_ids: Iterable[int]) -> dict[int, str]
     rows = work.session.execute(
         select(Server.id, Server.region).where(Server.id.in_(set(server_ids)))
     )
-    return {server_id: region for server_id, region in rows}
+    return {row.id: row.region for row in rows}
 
 
 def ensure_local(

@@ -65,13 +65,16 @@ class FakeNode:
         }
 
     async def connect(self) -> NodeClient:
-        """Return a client's end of a new connection."""
+        """Return a client on a new connection."""
         if self.faults.connect is not None:
             raise self.faults.connect
+        return NodeClient(*await self.open())
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return the panel's end of a new connection."""
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours)
         self._spawn(self._serve(*await asyncio.open_connection(sock=theirs)))
-        return NodeClient(reader, writer)
+        return await asyncio.open_connection(sock=ours)
 
     def cut(self) -> None:
         """Break every connection, as a network does."""
