@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import make_url, select, text
+from sqlalchemy import func, make_url, select, text
 
 from derpman.kit.db import engine_for
 from derpman.kit.secrets import Vault
@@ -212,7 +212,9 @@ def mails(system: System) -> Callable[[str], list[QueuedMail]]:
 
     def read(address: str) -> list[QueuedMail]:
         with system.sessions.reading() as session:
-            rows = session.scalars(select(Mail).where(Mail.address == address).order_by(Mail.id))
+            rows = session.scalars(
+                select(Mail).where(func.lower(Mail.address) == address).order_by(Mail.id)
+            )
             return [
                 QueuedMail(
                     row.template,
