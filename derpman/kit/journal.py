@@ -7,6 +7,18 @@ import sys
 
 import structlog
 
+QUIET = (
+    "alembic.runtime.plugins",
+    "amqp",
+    "asyncssh",
+    "celery.app.trace",
+    "celery.beat",
+    "celery.worker.strategy",
+    "httpx",
+    "kombu",
+    "urllib3",
+)
+
 
 def configure(*, level: str, as_json: bool, process: str) -> None:
     """Set up logging for this process, for structlog and for libraries alike."""
@@ -36,7 +48,8 @@ def configure(*, level: str, as_json: bool, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # These speak of every connection or message at INFO, and asyncssh of user names.
-    for name in ("asyncssh", "kombu", "amqp", "urllib3", "httpx"):
+    # These speak of every connection, message or plug-in at INFO, and asyncssh of user names.
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # files have no host name
     structlog.contextvars.bind_contextvars(process=process)

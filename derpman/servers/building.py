@@ -37,7 +37,7 @@ def steps(source: Path, out: Path, go: str) -> list[BuildStep]:
                 str(out / "relay-image"),
                 "-derper",
                 str(out / "derper"),
-                "-out",
+                "-output",
                 str(out / "relay-image.tar"),
             ],
         ),
