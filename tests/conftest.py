@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import func, make_url, select, text
+from sqlalchemy import event, func, make_url, select, text
 
 from derpman.kit.db import engine_for
 from derpman.kit.secrets import Vault
@@ -172,6 +172,18 @@ def client(system: System) -> Iterator[TestClient]:
     app.state.gate.doorkeeper.cache_seconds = 0  # an ended session is noticed at once
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def statements(system: System) -> list[str]:
+    """What the database is asked, one text for each statement; clear it where counting begins."""
+    asked: list[str] = []
+
+    @event.listens_for(system.engine, "before_cursor_execute")
+    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    return asked
 
 
 @pytest.fixture
