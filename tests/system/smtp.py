@@ -53,7 +53,6 @@ class Catcher:
                 hostname=self.host,
                 port=self.port,
                 authenticator=self._authenticate if self._login else None,
-                auth_required=bool(self._login),
                 auth_require_tls=False,
             )
             self._controller.start()
@@ -89,7 +88,16 @@ class Catcher:
 
     # -- what aiosmtpd calls -----------------------------------------------------------------
 
-    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name, like the next
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self._login and not session.authenticated:
+            return "530 5.7.0 Log in first"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Go on"
+
+    async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         self.attempts += 1
@@ -114,4 +122,4 @@ class Catcher:
         assert self._login is not None
         given = (data.login, data.password) if isinstance(data, LoginPassword) else (b"", b"")
         wanted = (self._login[0].encode(), self._login[1].encode())
-        return AuthResult(success=given == wanted)
+        return AuthResult(success=given == wanted, handled=False)

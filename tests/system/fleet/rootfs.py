@@ -19,7 +19,14 @@ OVERLAID = ("usr", "etc", "var")
 EMPTY = ("root", "home", "opt", "srv", "mnt", "media")
 # Below the overlays: folders that must not show what the machine has there. Docker's cannot be
 # an overlay, as it makes overlays in it.
-FRESH = ("usr/local", "var/lib/docker", "var/tmp", "var/cache/apt", "etc/systemd/system")
+FRESH = (
+    "usr/local",
+    "var/lib/docker",
+    "var/tmp",
+    "var/cache/apt",
+    "etc/docker",
+    "etc/systemd/system",
+)
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
