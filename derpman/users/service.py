@@ -62,7 +62,7 @@ def by_email(work: UnitOfWork, *, email: str) -> User | None:
 def names_of(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, str]:
     """Return usernames by ids."""
     rows = work.session.execute(select(User.id, User.username).where(User.id.in_(set(user_ids))))
-    return dict(rows.tuples().all())
+    return {row.id: row.username for row in rows}
 
 
 def require_active(work: UnitOfWork, user_id: int) -> User:
