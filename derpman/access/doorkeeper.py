@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from derpman.access import service
 from derpman.access.service import Identity
@@ -21,9 +22,10 @@ class Doorkeeper:
     """Finds whom a token stands for. A wake-up for "sessions" makes it forget at once."""
 
     def __init__(
-        self, run: Edge, *, session_days: int, cache_seconds: float = CACHE_SECONDS
+        self, run: Edge, *, session_days: int, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self.cache_seconds = cache_seconds
+        self.cache_seconds = CACHE_SECONDS
+        self._monotonic = monotonic
         self._run = run
         self._session_days = session_days
         self._known: OrderedDict[str, tuple[float, Identity]] = OrderedDict()
@@ -33,7 +35,7 @@ class Doorkeeper:
     def identity_of(self, token: str) -> Identity | None:
         """Return whom a token stands for, or None; a session in use is prolonged."""
         hashed = token_hash(token)
-        asked_at = time.monotonic()
+        asked_at = self._monotonic()
         with self._lock:
             found = self._known.get(hashed)
             forgotten = self._forgotten

@@ -82,7 +82,9 @@ def email(text: str) -> Name:
     is kept in its ASCII form. Nothing is looked up.
     """
     try:
-        found = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=False)
+        found = validate_email(
+            text.strip(), check_deliverability=False, allow_smtputf8=False, strict=True
+        )
     except EmailNotValidError as error:
         raise EmailRefused(reason=str(error)[:200]) from None
     address = found.ascii_email or found.normalized
