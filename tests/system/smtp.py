@@ -27,7 +27,7 @@ class Message:
 
 
 class Catcher:
-    """Listens on a free loopback port from the start; `mode` may be changed at any time.
+    """Listens on a free loopback port at once; `mode` may be changed at any time.
 
     ok: keeps it. slow: answers DATA after `slow_seconds`, then ok. later: 451. never: 550.
     lost: the connection breaks after DATA and nothing was kept. unsure: it breaks, but it was.
@@ -43,9 +43,9 @@ class Catcher:
         self._login = login
         self._plan: deque[Mode] = deque()
         self._controller: Controller | None = None
-        self.up()
+        self.start()
 
-    def up(self) -> None:
+    def start(self) -> None:
         """Open the port, the same one as before."""
         if self._controller is None:
             self._controller = Controller(
@@ -57,7 +57,7 @@ class Catcher:
             )
             self._controller.start()
 
-    def down(self) -> None:
+    def stop(self) -> None:
         """Close the port: connections are refused."""
         if self._controller is not None:
             self._controller.stop()
@@ -78,7 +78,7 @@ class Catcher:
         return self.messages
 
     def close(self) -> None:
-        self.down()
+        self.stop()
 
     def __enter__(self) -> Self:
         return self

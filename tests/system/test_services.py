@@ -98,10 +98,10 @@ def test_a_planned_failure_happens_once(
 
 
 def test_a_closed_mail_server_opens_on_the_same_port(mail: Catcher) -> None:
-    mail.down()
+    mail.stop()
     with pytest.raises(ConnectionRefusedError):
         send(mail)
-    mail.up()
+    mail.start()
     send(mail)
     assert mail.attempts == 1
 

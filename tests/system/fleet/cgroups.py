@@ -30,14 +30,15 @@ def thaw(group: Path) -> None:
 
 
 def _freezer(group: Path, *, frozen: bool) -> None:
-    if not _V1:
-        (group / "cgroup.freeze").write_text("1" if frozen else "0")
-        return
-    wanted = "FROZEN" if frozen else "THAWED"
-    state = group / "freezer.state"
+    if _V1:
+        file, state = group / "freezer.state", group / "freezer.state"
+        order = wanted = "FROZEN" if frozen else "THAWED"
+    else:
+        file, state = group / "cgroup.freeze", group / "cgroup.events"
+        order, wanted = ("1", "frozen 1") if frozen else ("0", "frozen 0")
     for _ in range(500):
-        state.write_text(wanted)
-        if state.read_text().strip() == wanted:
+        file.write_text(order)  # the old freezer wants to be asked again until it is done
+        if wanted in state.read_text().splitlines():
             return
         time.sleep(0.01)
     raise OSError(f"{group} does not become {wanted}")

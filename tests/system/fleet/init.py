@@ -69,6 +69,13 @@ class Init:
                 bad = [service.name for service in services if service.state not in good]
                 _answer(reply, 1 if bad else 0, [f"{name} failed" for name in bad])
 
+    def answer(self, line: str) -> None:
+        """Serve one call; whatever is wrong with it, the server goes on."""
+        try:
+            self.call(line)
+        except (OSError, KeyError, ValueError) as error:
+            _answer(line.partition(" ")[0], 1, [f"{type(error).__name__}: {error}"])
+
     def call(self, line: str) -> None:
         """One call of systemctl: the reply's number, the verb, options and units."""
         reply, *words = line.split(" ")
@@ -240,7 +247,7 @@ def main() -> None:
             pending += os.read(requests, 4096)
             *lines, pending = pending.split(b"\n")
             for line in lines:
-                init.call(line.decode(errors="replace"))
+                init.answer(line.decode(errors="replace"))
 
 
 if __name__ == "__main__":

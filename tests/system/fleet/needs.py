@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 # program -> Debian package
@@ -28,12 +29,15 @@ def missing() -> list[str]:
     absent = sorted({pkg for name, pkg in PROGRAMS.items() if not shutil.which(name, path=SEARCH)})
     if absent:
         found.append(f"Debian packages are missing: {' '.join(absent)}")
-    if not any(line.split()[-1] == "overlay" for line in _lines("/proc/filesystems")):
-        found.append("the kernel has no overlay file system (modprobe overlay)")
+    if not _has_overlay():
+        found.append("the kernel has no overlay file system")
     if not Path("/sys/fs/cgroup").is_dir() or not os.access("/sys/fs/cgroup", os.W_OK):
         found.append("control groups are not writable at /sys/fs/cgroup")
     return found
 
 
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines()
+def _has_overlay() -> bool:
+    listed = Path("/proc/filesystems")
+    if "\toverlay\n" not in listed.read_text() and shutil.which("modprobe", path=SEARCH):
+        subprocess.run(["modprobe", "--quiet", "overlay"], check=False)
+    return "\toverlay\n" in listed.read_text()

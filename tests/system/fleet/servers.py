@@ -220,7 +220,7 @@ class Server(Machine):
             self.systemctl("restart", "ssh")
             return
         self.systemctl("stop", "ssh")
-        self.run(["pkill", "-KILL", "-x", "sshd"], check=False)
+        cgroups.kill_all(self.cgroup / "units" / "ssh")
         if mode == "silent":
             # The kernel completes connections for a listener that nobody accepts from.
             self._silent = self.call(socket.create_server, ("", 22), backlog=512)
