@@ -65,6 +65,8 @@ class AclDownload(Base):
     acl_version: Mapped[str] = mapped_column(String(32))
     form: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    once_key: Mapped[str | None] = mapped_column(String(128), unique=True)
+    """Of what polls and is logged once an hour; empty for what a person asked for."""
 
 
 class AclAddress(Base):
@@ -74,6 +76,8 @@ class AclAddress(Base):
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    live_user_id: Mapped[int | None] = mapped_column(Id, unique=True)
+    """The user while the address is not revoked: nobody has two."""
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     token: Mapped[str] = mapped_column(Text, deferred=True)
     """Sealed, so that its owner can look it up again."""

@@ -266,6 +266,7 @@ def upgrade() -> None:
         "acl_addresses",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
+        sa.Column("live_user_id", Id, nullable=True),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -273,6 +274,7 @@ def upgrade() -> None:
         sa.Column("fetched_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_addresses_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_addresses")),
+        sa.UniqueConstraint("live_user_id", name=op.f("uq_acl_addresses_live_user_id")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_acl_addresses_token_hash")),
     )
     with op.batch_alter_table("acl_addresses", schema=None) as batch_op:
@@ -291,8 +293,10 @@ def upgrade() -> None:
         sa.Column("acl_version", sa.String(length=32), nullable=False),
         sa.Column("form", sa.String(length=32), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("once_key", sa.String(length=128), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_downloads_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_downloads")),
+        sa.UniqueConstraint("once_key", name=op.f("uq_acl_downloads_once_key")),
     )
     with op.batch_alter_table("acl_downloads", schema=None) as batch_op:
         batch_op.create_index(
