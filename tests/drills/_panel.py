@@ -164,6 +164,15 @@ class Panel:
         for name in names:
             self._parts[name].kill()
 
+    def alive(self, name: str) -> bool:
+        return self._parts[name].alive()
+
+    def restart_dead(self) -> list[str]:
+        """Start the parts that died, as systemd would; return their names."""
+        dead = [name for name in self._parts if not self.alive(name)]
+        self.start(*dead)
+        return dead
+
     def pid(self, name: str) -> int:
         return self._parts[name].pid
 
