@@ -257,6 +257,23 @@ def activate_rental(
     _show_slots(system, active.id)
 
 
+@app.command()
+def doctor() -> None:
+    """Look at every part of this installation and say what to do; status 1 when something is."""
+    from derpman import doctor as physician
+
+    table = Table("", "part", "found", "what to do")
+    bad = 0
+    for finding in physician.examine(_system("cli", level="ERROR")):
+        mark = "[green]ok[/green]" if finding.is_good else "[red]no[/red]"
+        advice = "" if finding.is_good else finding.advice
+        table.add_row(mark, finding.what, finding.found, advice)
+        bad += not finding.is_good
+    out.print(table)
+    if bad:
+        raise typer.Exit(1)
+
+
 def _show_slots(system: System, rental_id: int) -> None:
     from derpman.containers import service as containers
 
