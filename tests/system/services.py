@@ -24,7 +24,7 @@ import redis
 from tests.system.folders import Folder, remove_dead
 from tests.system.processes import Impossible, Process, run, spawn, wait_until
 
-BASE = Path("/var/tmp/derpman-services")
+BASE = Path(f"/var/tmp/derpman-services-{os.geteuid()}")
 HOST = "127.0.0.1"
 USER, PASSWORD = "derpman", "private"
 _SEARCH = "/usr/sbin:/usr/bin:/usr/local/bin"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.fleet import Fleet, Server, cgroups, runs
+from tests.system.fleet import Fleet, NotPossible, Server, cgroups, needs, runs
 from tests.system.processes import ROOT, run, spawn, wait_until
 
 pytestmark = pytest.mark.system
@@ -131,12 +131,19 @@ def test_docker_is_ready_when_its_restart_returns(n2: Server) -> None:
     n2.ssh("systemctl restart docker && docker info")
 
 
+def test_servers_differ_in_boot_and_machine_id(n1: Server, n2: Server) -> None:
+    for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id"):
+        assert n1.run(["cat", path]).stdout != n2.run(["cat", path]).stdout
+
+
 def test_a_reboot_empties_run_and_starts_what_is_enabled(counter: Server) -> None:
+    boot = counter.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout
     counter.write("/run/gone", "")
     counter.write("/srv/kept", "yes")
     counter.reboot()
     wait_until(lambda: starts(counter) == 2, 5, "the second start")
     assert not counter.path("/run/gone").exists()
+    assert counter.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout != boot
     assert counter.read("/srv/kept") == "yes"
     assert counter.ssh("docker info && hostname").returncode == 0
 
@@ -260,6 +267,13 @@ def test_there_is_no_way_out(n1: Server) -> None:
 
 
 # -- runs --------------------------------------------------------------------------------------
+
+
+def test_without_root_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(needs, "PROGRAMS", {"no-such-program": "some-package"})
+    with pytest.raises(NotPossible, match=r"needs root.*missing: some-package"):
+        Fleet()
 
 
 def test_two_fleets_stand_side_by_side(n1: Server) -> None:

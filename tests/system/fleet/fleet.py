@@ -28,7 +28,8 @@ class Fleet:
     def __init__(self, servers: int = 4, clients: int = 4) -> None:
         if lacking := needs.missing():
             raise NotPossible("no test fleet on this machine: " + "; ".join(lacking))
-        os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
+        if "/usr/sbin" not in os.environ["PATH"].split(":"):
+            os.environ["PATH"] += ":/usr/sbin:/sbin"
         self._run = Run()
         self.folder = self._run.folder
         self.subnet = free_subnet()

@@ -105,6 +105,8 @@ def _seed(home: Path, root: Path) -> None:
         key.unlink()
     if (home / "without").exists():
         _remove_docker(root)
+    machine_id = Path("/proc/sys/kernel/random/uuid").read_text().replace("-", "")
+    (root / "etc/machine-id").write_text(machine_id)
     shutil.copytree(home / "seed", root, symlinks=True, dirs_exist_ok=True)
 
 
@@ -134,6 +136,11 @@ def _kernel(root: Path) -> None:
     _mount("tmpfs", root / "run", "tmpfs", _NOSUID | _NODEV, "size=64m,mode=755")
     for name in ("run/sshd", "run/lock", "run/systemd/system"):
         (root / name).mkdir(parents=True)
+    # A boot of its own, by which programs tell a restart of the machine.
+    boot_id = root / "run/boot_id"
+    boot_id.write_text(Path("/proc/sys/kernel/random/uuid").read_text())
+    boot_id.chmod(0o444)
+    _mount(str(boot_id), root / "proc/sys/kernel/random/boot_id", None, _BIND)
     dev = root / "dev"
     _mount("tmpfs", dev, "tmpfs", _NOSUID, "size=1m,mode=755")
     for name in DEVICES:
