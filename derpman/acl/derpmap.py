@@ -170,9 +170,33 @@ def slots_of(made: Mapping[str, Any]) -> tuple[Slot, ...]:
 def free_region_ids(taken: Iterable[int], count: int = MAX_SLOTS) -> list[int]:
     """Return up to `count` region ids for a customer to whom the usual ones are not free."""
     used = {*taken, *AVOIDED_REGION_IDS}
+    return [number for number in _preferred_order() if number not in used][:count]
+
+
+def free_region_bases(taken: Iterable[int], count: int = MAX_SLOTS) -> list[int]:
+    """Return up to `count` region ids that are free together with the next two of each."""
+    used = set(taken)
+    bases: list[int] = []
+    for base in _preferred_order():
+        ids = _ids_of_base(base)
+        if is_own_region_base(base) and used.isdisjoint(ids):
+            bases.append(base)
+            used.update(ids)
+    return bases[:count]
+
+
+def is_own_region_base(base: int) -> bool:
+    """Say whether we may give out this region id and the next two: a customer's three slots."""
+    return all(is_own_region_id(number) for number in _ids_of_base(base))
+
+
+def _ids_of_base(base: int) -> range:
+    return range(base, base + MAX_SLOTS)
+
+
+def _preferred_order() -> list[int]:
     first = DEFAULT_REGION_IDS[0]
-    order = [*range(first, USER_REGION_IDS.stop), *range(USER_REGION_IDS.start, first)]
-    return [number for number in order if number not in used][:count]
+    return [*range(first, USER_REGION_IDS.stop), *range(USER_REGION_IDS.start, first)]
 
 
 def is_own_region_id(number: int) -> bool:

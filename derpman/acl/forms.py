@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import unified_diff
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from derpman.acl.derpmap import (
     Severity,
     Slot,
     Unfit,
+    free_region_bases,
     free_region_ids,
     parse_address,
     to_json,
@@ -27,6 +29,16 @@ from derpman.acl.derpmap import (
 from derpman.acl.hujson import Edits, Kind, Member, Text, Value, place, read
 
 _SHOWN_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+class FormName(StrEnum):
+    """The ways in which an ACL reaches its customer, as logs of downloads name them."""
+
+    SNIPPET = "snippet"
+    POLICY = "policy"
+    HEADSCALE_YAML = "headscale_yaml"
+    HEADSCALE_JSON = "headscale_json"
+    HEADSCALE_ADDRESS = "headscale_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +313,13 @@ def _refuse_clashes(text: Text, regions: Value, slots: Iterable[Slot], ours: _Ou
         names |= _node_names(member.value)
         if number in wanted:
             where = place(text.source, member.start)
-            free = free_region_ids([*counts, *wanted])
-            params = {**where, "region_id": number, "free": free}
+            taken = [*counts, *wanted]
+            params = {
+                **where,
+                "region_id": number,
+                "free": free_region_ids(taken),
+                "free_bases": free_region_bases(taken),
+            }
             findings.append(Finding("region.clash", path, params=params))
     findings += [
         Finding("node.name_taken", f"/derpMap/Regions/{number}", params={"name": name})

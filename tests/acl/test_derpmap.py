@@ -11,7 +11,9 @@ from derpman.acl.derpmap import (
     Slot,
     Unfit,
     document,
+    free_region_bases,
     free_region_ids,
+    is_own_region_base,
     slots_of,
     to_json,
     validate,
@@ -147,6 +149,16 @@ def test_regions_out_of_order_are_refused():
     made = document(three())
     made["Regions"] = dict(reversed(made["Regions"].items()))
     assert faults(made) == ["document.shape"]
+
+
+def test_free_bases_are_free_with_the_next_two_and_do_not_overlap():
+    assert free_region_bases(()) == [931, 934, 937]
+    assert free_region_bases({932, 936}) == [933, 937, 940]
+    assert free_region_bases(range(931, 1000)) == [902, 905, 908]
+    assert free_region_bases(range(904, 1000)) == []
+    assert is_own_region_base(996)
+    assert not is_own_region_base(997)
+    assert not is_own_region_base(899)
 
 
 def test_free_region_ids_follow_the_usual_ones_and_avoid_the_known():

@@ -231,7 +231,13 @@ def test_his_relay_under_an_id_of_ours_is_a_clash_with_free_ids(region: str):
         merge(source, three())
     (finding,) = caught.value.findings
     assert (finding.code, finding.path) == ("region.clash", "/derpMap/Regions/932")
-    assert finding.params == {"line": 1, "column": 37, "region_id": 932, "free": [935, 936, 937]}
+    assert finding.params == {
+        "line": 1,
+        "column": 37,
+        "region_id": 932,
+        "free": [935, 936, 937],
+        "free_bases": [935, 938, 941],
+    }
 
 
 def test_region_shared_by_a_node_of_his_and_one_of_ours_is_a_clash():
