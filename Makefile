@@ -8,6 +8,7 @@ bin := .venv/bin
 pytest := $(bin)/pytest -q
 workers := -n 2 --dist loadfile
 go_modules := $(patsubst %/go.mod,%,$(wildcard node/go.mod tests/system/*/go.mod))
+beside_dockerd := $(if $(filter 0,$(shell id -u)),node/with-dockerd.sh)
 fast := --ignore=tests/system --ignore=tests/drills
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -57,8 +58,10 @@ test-postgres: ready ## the same tests on a private PostgreSQL
 	$(bin)/python -m tests.system.services postgres $(pytest) $(workers) $(fast)
 
 .PHONY: test-go
-test-go: ready ## the node's tests, with real derper
-	tools/go -C node test -p 1 ./...
+test-go: ready ## the node's tests, with real derper and, as root, a private dockerd
+	@tools/setup.sh node debian
+	@tools/go -C node mod download
+	DERPMAN_DERPER=$(CURDIR)/build/derper $(beside_dockerd) tools/go -C node test -count=1 -p 1 ./...
 
 .PHONY: test-system
 test-system: ready ## tests on the fleet: real servers, relays, clients and services (root)

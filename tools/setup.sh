@@ -10,7 +10,7 @@
 # does nothing and needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p build
+mkdir -p build/log
 exec 9>build/.setup.lock
 flock 9
 
@@ -37,7 +37,7 @@ make_venv() {
   python=$(find_python)
   say "making .venv with $("$python" --version)"
   rm -rf .venv
-  "$python" -m venv .venv >build/venv.log 2>&1 && return
+  "$python" -m venv .venv >build/log/venv 2>&1 && return
   rm -rf .venv
   if works uv; then
     uv venv --quiet --seed --python "$python" .venv
@@ -45,7 +45,7 @@ make_venv() {
     install_packages python3-venv # Debian ships `venv` without what it needs to bring pip
     "$python" -m venv .venv
   else
-    fail "'$python -m venv' does not work here: $(tail -n 1 build/venv.log) (Debian: apt install python3-venv)"
+    fail "'$python -m venv' does not work here: $(tail -n 1 build/log/venv) (Debian: apt install python3-venv)"
   fi
 }
 
@@ -113,9 +113,9 @@ install_packages() {
   fi
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300) status=0
   { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; } \
-    >build/apt.log 2>&1 </dev/null || status=$?
+    >build/log/apt 2>&1 </dev/null || status=$?
   [ -z "$guarded" ] || rm -f $guard
-  [ $status = 0 ] || { tail -n 20 build/apt.log >&2; fail "apt-get failed; the whole log is build/apt.log"; }
+  [ $status = 0 ] || { tail -n 20 build/log/apt >&2; fail "apt-get failed; the whole log is build/log/apt"; }
 }
 
 install_debian() {
