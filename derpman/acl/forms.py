@@ -122,7 +122,7 @@ def merge(
     """
     slots = tuple(slots)
     made = validated(slots, omit_default_regions=omit_default_regions)
-    ours = _Ours([*slots, *known])
+    ours = Ours([*slots, *known])
     text = read(source)
     if text.root is None:
         head = source if not source.strip() or source.endswith("\n") else source + "\n"
@@ -155,7 +155,7 @@ def remove(source: str, known: Iterable[Slot]) -> str:
     text = read(source)
     if text.root is None:
         return source
-    text = _without(text, _Ours(known), keep=())
+    text = _without(text, Ours(known), keep=())
     derp_map, regions = _find(text)
     if text.source == source or derp_map is None or regions is None or regions.value.members:
         return _closed(text.source)
@@ -175,7 +175,7 @@ def diff(old: str, new: str) -> str:
     return "\n".join(lines)
 
 
-class _Ours:
+class Ours:
     """Knows our relays by what a customer cannot have from elsewhere: pin, or address and port."""
 
     def __init__(self, slots: Iterable[Slot]) -> None:
@@ -264,7 +264,7 @@ def _region_number(key: str) -> int | None:
     return int(key) if short else None  # as Go reads a key of map[int]
 
 
-def _without(text: Text, ours: _Ours, *, keep: Iterable[int]) -> Text:
+def _without(text: Text, ours: Ours, *, keep: Iterable[int]) -> Text:
     _, regions = _find(text)
     if regions is None:
         return text
@@ -297,7 +297,7 @@ def _put_whole(
         edits.replace(regions, made["Regions"])
 
 
-def _refuse_clashes(text: Text, regions: Value, slots: Iterable[Slot], ours: _Ours) -> None:
+def _refuse_clashes(text: Text, regions: Value, slots: Iterable[Slot], ours: Ours) -> None:
     wanted = {slot.region_id: slot.node_name for slot in slots}
     numbered = _numbered(regions)
     counts = Counter(number for number, _ in numbered)

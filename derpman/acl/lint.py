@@ -21,10 +21,12 @@ from derpman.acl.derpmap import (
     USER_REGION_IDS,
     Finding,
     Severity,
+    Slot,
     Unfit,
     free_region_ids,
     parse_address,
 )
+from derpman.acl.forms import Ours
 from derpman.acl.hujson import Kind, Member, Text, Value, shown
 
 MAX_YAML_LENGTH = 64 * 1024  # PyYAML reads some 100 KB a second
@@ -64,21 +66,24 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-def lint(source: str, *, our_region_ids: Iterable[int] = ()) -> list[Finding]:
+def lint(source: str, *, slots: Iterable[Slot] = (), known: Iterable[Slot] = ()) -> list[Finding]:
     """Return what is wrong with a pasted text, in the order of the text; [] when nothing is.
 
     Takes a policy, a bare derpMap or the member `"derpMap": {…}` in HuJSON, and headscale's YAML.
-    A region of his under one of `our_region_ids` is named a clash. Never raises.
+    A region of his under the id of one of `slots` is named a clash, unless it is made of these or
+    of `known`, his earlier ones. Never raises.
     """
+    slots = tuple(slots)
+    taken, ours = frozenset(slot.region_id for slot in slots), Ours([*slots, *known])
     if not source.strip():
         return [Finding("policy.empty")]
     try:
         if _looks_like_hujson(source):
             text, derp_map, path = _derp_map_of_hujson(source)
-            checks = _Checks(text.source, is_yaml=False, taken=frozenset(our_region_ids))
+            checks = _Checks(text.source, is_yaml=False, taken=taken, ours=ours)
         else:
             derp_map, path = _derp_map_of_yaml(source)
-            checks = _Checks(source, is_yaml=True, taken=frozenset(our_region_ids))
+            checks = _Checks(source, is_yaml=True, taken=taken, ours=ours)
     except Unfit as fault:
         return list(fault.findings)
     checks.derp_map(derp_map, path)
@@ -128,6 +133,7 @@ class _Checks:
     source: str
     is_yaml: bool  # headscale's reader knows the lower-case keys alone
     taken: frozenset[int]
+    ours: Ours
     findings: list[Finding] = field(default_factory=list[Finding])
     names: set[str] = field(default_factory=set[str])
 
@@ -151,7 +157,7 @@ class _Checks:
             seen.add(number)
             if _is_null(member.value):  # takes one of Tailscale's own regions away
                 continue
-            if number in self.taken:
+            if number in self.taken and not self.ours.made(member.value):
                 free = free_region_ids(numbers | self.taken)
                 self.add("region.clash", member.value, at, region_id=number, free=free)
             self.region(number, member.value, at)

@@ -122,10 +122,20 @@ def test_faults_of_the_map_as_a_whole():
 
 def test_clash_with_our_region_ids_offers_free_ones():
     source = policy_with({})
-    assert lint(source, our_region_ids=(931, 932, 933)) == []
-    (finding,) = lint(source, our_region_ids=(950, 932, 933))
+    assert lint(source, slots=three()) == []
+    (finding,) = lint(source, slots=[slot(1, region_id=950), *three()[1:]])
     assert finding.code == "region.clash"
     assert finding.params["free"] == [931, 934, 935]
+
+
+def test_our_own_regions_in_a_policy_are_no_clash():
+    earlier = [slot(number, port=30000 + number, pin=pin(f"old {number}")) for number in (1, 2, 3)]
+    for inside in (three(), earlier):
+        text = merge("", inside).text
+        assert lint(text, slots=three(), known=earlier) == []
+    assert codes(lint(merge("", earlier).text, slots=three())) == ["region.clash"] * 3
+    yaml = headscale_yaml(three(), version="1", ends_at=ENDS_AT)
+    assert lint(yaml.body.decode(), slots=three()) == []
 
 
 @pytest.mark.parametrize(
@@ -186,7 +196,7 @@ def test_findings_follow_the_text_and_end_somewhere():
 
 @given(policies())
 def test_any_policy_is_linted(policy: Policy):
-    lint(policy.text, our_region_ids=(950,))
+    lint(policy.text, slots=[slot(1, region_id=950)])
 
 
 @given(st.text() | st.text(alphabet="{}[],:\"-?&*!|>'%@ \na1#"))
