@@ -1,14 +1,16 @@
-"""Verbs on ACL versions: make the next one, end the last."""
+"""Verbs on ACL versions: make the next one, end the last, find the one in force."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from derpman.acl import derpmap
+from derpman.acl.errors import AclExpired, AclNotFound
+from derpman.acl.events import AclReplaced
 from derpman.acl.models import AclLog, AclVersion
 from derpman.acl.states import TRANSITIONS, AclStatus
 from derpman.containers.models import Placement
@@ -16,8 +18,10 @@ from derpman.kit import places
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
+from derpman.users import service as users
 
 LIFE = timedelta(days=32)
+NO_GRACE = timedelta(0)
 
 
 def issue(
@@ -28,46 +32,41 @@ def issue(
     placements: Sequence[Placement],
     reason: str,
 ) -> AclVersion:
-    """Make the user's next ACL version, which names these placements; the last is superseded."""
+    """Make the user's next ACL version, which names these placements; the last is superseded.
+
+    Equal placements give equal bytes. Raises Unfit when the document would have faults.
+    """
     made = derpmap.to_json(derpmap.validated(_slot(placement) for placement in placements))
-    newest = select(func.max(AclVersion.number)).where(AclVersion.user_id == user_id)
-    last = work.session.scalar(newest) or 0
-    if last:
+    digest = hashlib.sha256(made).hexdigest()
+    last = work.session.execute(
+        select(AclVersion.id, AclVersion.number, AclVersion.digest, AclVersion.status)
+        .where(AclVersion.user_id == user_id)
+        .order_by(AclVersion.number.desc())
+        .limit(1)
+    ).one_or_none()
+    is_replaced = last is not None and last.status is AclStatus.CURRENT
+    if last is not None and is_replaced:
         work.session.execute(
             update(AclVersion)
-            .where(AclVersion.user_id == user_id, AclVersion.status == AclStatus.CURRENT)
-            .values(status=next_state(TRANSITIONS, AclStatus.CURRENT, "supersede"))
+            .where(AclVersion.id == last.id)
+            .values(status=next_state(TRANSITIONS, last.status, "supersede"))
         )
     version = AclVersion(
         user_id=user_id,
         rental_id=rental_id,
-        number=last + 1,
+        number=1 if last is None else last.number + 1,  # of two at once the unique key takes one
         document=made.decode(),
-        digest=hashlib.sha256(made).hexdigest(),
+        digest=digest,
         status=AclStatus.CURRENT,
         reason=reason,
         created_at=work.now,
         expires_at=work.now + LIFE,
     )
     work.session.add(version)
-    work.session.add(
-        AclLog(
-            user_id=user_id,
-            ip_address=work.actor.ip,
-            location=places.place_of(work.actor.ip).label_zh[:128],
-            acl_version=str(version.number),
-            reason=reason,
-            actor_name=work.actor.name,
-            created_at=work.now,
-        )
-    )
-    logs.record_history(
-        work,
-        user_id=user_id,
-        kind="acl.issued",
-        rental_id=rental_id,
-        detail={"version": version.number, "reason": reason},
-    )
+    work.session.flush()
+    _record(work, version)
+    if last is not None and is_replaced and last.digest != digest:
+        work.emit(AclReplaced(version_id=version.id))
     return version
 
 
@@ -84,20 +83,83 @@ def _slot(placement: Placement) -> derpmap.Slot:
     )
 
 
+def _record(work: UnitOfWork, version: AclVersion) -> None:
+    work.session.add(
+        AclLog(
+            user_id=version.user_id,
+            ip_address=work.actor.ip,
+            location=places.place_of(work.actor.ip).label_zh,
+            acl_version=str(version.number),
+            reason=version.reason,
+            actor_name=work.actor.name,
+            created_at=work.now,
+        )
+    )
+    logs.record_history(
+        work,
+        user_id=version.user_id,
+        kind="acl.issued",
+        rental_id=version.rental_id,
+        detail={"version": version.number, "reason": version.reason},
+    )
+
+
 def end(work: UnitOfWork, *, rental_id: int) -> None:
-    """End every ACL version of a rental."""
+    """End every ACL version of a rental: none of them is handed out any more."""
+    rows = work.session.execute(
+        select(AclVersion.user_id, AclVersion.number).where(
+            AclVersion.rental_id == rental_id, AclVersion.status == AclStatus.CURRENT
+        )
+    ).all()
     work.session.execute(
         update(AclVersion)
         .where(AclVersion.rental_id == rental_id, AclVersion.status != AclStatus.ENDED)
         .values(status=AclStatus.ENDED, ended_at=work.now)
     )
+    for row in rows:
+        logs.record_history(
+            work,
+            user_id=row.user_id,
+            kind="acl.ended",
+            rental_id=rental_id,
+            detail={"version": row.number},
+        )
 
 
 def current(work: UnitOfWork, *, user_id: int) -> AclVersion | None:
-    """Return the version that the user should use now, if he has one."""
+    """Return the version that the user should use now, if he has one; its time may be over."""
     return work.session.scalar(
         select(AclVersion)
         .where(AclVersion.user_id == user_id, AclVersion.status == AclStatus.CURRENT)
         .order_by(AclVersion.number.desc())
         .limit(1)
     )
+
+
+def get(work: UnitOfWork, version_id: int) -> AclVersion:
+    """Return a version by its id; AclNotFound when there is none."""
+    version = work.session.get(AclVersion, version_id)
+    if version is None:
+        raise AclNotFound
+    return version
+
+
+def ends_at(version: AclVersion, grace: timedelta) -> datetime:
+    """Return from when on a version is not handed out any more."""
+    return version.expires_at + grace
+
+
+def offered(work: UnitOfWork, *, user_id: int, grace: timedelta = NO_GRACE) -> AclVersion:
+    """Return the version that a customer may take now: his own, paid for and in force.
+
+    Raises AclNotFound without a running rental, AclExpired when its 32 days are over, and
+    Suspended for who is.
+    """
+    user = users.require_active(work, user_id)
+    version = current(work, user_id=user_id)
+    if version is None or user.rental_expiry is None or user.rental_expiry <= work.now:
+        raise AclNotFound
+    if ends_at(version, grace) <= work.now:
+        ended_at = ends_at(version, grace).isoformat()
+        raise AclExpired(version=version.number, ended_at=ended_at)
+    return version

@@ -1,0 +1,143 @@
+"""What a customer does with his ACL: take it in a form, and work on a policy of his."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from derpman.acl import derpmap, forms
+from derpman.acl import lint as linting
+from derpman.acl.derpmap import Finding, Slot
+from derpman.acl.forms import Form, FormName, Merged
+from derpman.acl.models import AclDownload, AclVersion
+from derpman.acl.service import NO_GRACE, current, offered
+from derpman.kit.browsers import browser_of
+from derpman.kit.places import place_of
+from derpman.kit.work import UnitOfWork
+from derpman.users import service as users
+
+KNOWN_VERSIONS = 100
+"""How many of a customer's versions, the newest first, are looked for in a policy of his."""
+
+
+@dataclass(frozen=True)
+class MergedPolicy:
+    """A customer's policy with the regions of one version in it."""
+
+    version: int
+    merged: Merged
+    diff: str
+
+
+def slots_of(version: AclVersion) -> tuple[Slot, ...]:
+    """Return the slots that a version was made of."""
+    return derpmap.slots_of(json.loads(version.document))
+
+
+def download(
+    work: UnitOfWork,
+    *,
+    form: FormName,
+    omit_default_regions: bool = False,
+    grace: timedelta = NO_GRACE,
+) -> Form:
+    """Return the actor's ACL in a form, and log that he took it; `offered` says what it refuses.
+
+    `omit_default_regions` counts for Tailscale's policy only: headscale does not read it.
+    """
+    version = offered(work, user_id=work.actor.user_id or 0, grace=grace)
+    slots, number = slots_of(version), str(version.number)
+    match form:
+        case FormName.SNIPPET:
+            made = forms.snippet(
+                slots,
+                version=number,
+                ends_at=version.expires_at,
+                omit_default_regions=omit_default_regions,
+            )
+        case FormName.HEADSCALE_YAML:
+            made = forms.headscale_yaml(slots, version=number, ends_at=version.expires_at)
+        case FormName.HEADSCALE_JSON:
+            made = forms.headscale_json(slots)
+        case FormName.POLICY | FormName.HEADSCALE_ADDRESS:
+            raise ValueError(f"{form} is no file")
+    record_download(work, version=version, form=form)
+    return made
+
+
+def merge(
+    work: UnitOfWork,
+    *,
+    policy: str,
+    omit_default_regions: bool = False,
+    grace: timedelta = NO_GRACE,
+) -> MergedPolicy:
+    """Return a policy of the actor's with his regions in it; nothing of the policy is kept.
+
+    Raises Unfit when the policy cannot be read, or something of his is in the way.
+    """
+    version = offered(work, user_id=work.actor.user_id or 0, grace=grace)
+    merged = forms.merge(
+        policy,
+        slots_of(version),
+        known=_known(work),
+        omit_default_regions=omit_default_regions,
+    )
+    record_download(work, version=version, form=FormName.POLICY)
+    return MergedPolicy(version.number, merged, forms.diff(policy, merged.text))
+
+
+def remove_from(work: UnitOfWork, *, policy: str) -> str:
+    """Return a policy of the actor's without the regions of any version he ever had."""
+    return forms.remove(policy, _known(work))
+
+
+def lint(work: UnitOfWork, *, text: str) -> list[Finding]:
+    """Return what is wrong with a text that the actor pasted; `acl.lint` says what it takes."""
+    version = current(work, user_id=work.actor.user_id or 0)
+    slots = () if version is None else slots_of(version)
+    return linting.lint(text, slots=slots, known=_known(work))
+
+
+def _known(work: UnitOfWork) -> Sequence[Slot]:
+    documents = work.session.scalars(
+        select(AclVersion.document)
+        .where(AclVersion.user_id == work.actor.user_id)
+        .order_by(AclVersion.number.desc())
+        .limit(KNOWN_VERSIONS)
+    )
+    return [slot for document in documents for slot in derpmap.slots_of(json.loads(document))]
+
+
+def record_download(
+    work: UnitOfWork,
+    *,
+    version: AclVersion,
+    form: FormName,
+    machine: str | None = None,
+    once_key: str | None = None,
+) -> None:
+    """Log that somebody took a version: from where, with what, in which form.
+
+    `machine` stands in for what the actor says of his machine.
+    """
+    browser = browser_of(work.actor.user_agent)
+    work.session.add(
+        AclDownload(
+            user_id=version.user_id,
+            username=users.get(work, version.user_id).username,
+            ip_address=work.actor.ip,
+            location=place_of(work.actor.ip).label_zh,
+            machine_code=machine or work.actor.machine or None,
+            browser=browser.name,
+            system=browser.system,
+            acl_version=str(version.number),
+            form=form,
+            created_at=work.now,
+            once_key=once_key,
+        )
+    )
