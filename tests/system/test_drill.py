@@ -115,3 +115,29 @@ def test_a_drill_beyond_its_budget_is_ended(
     status, result = runner.run_one(runner.Entry("endless", "", "", 1), [], 0.2)
     assert status != 0
     assert result["error"] == "over its budget of 0.2 s"
+
+
+def test_all_drills_are_summed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = {
+        "good": (0, {"ok": True}),
+        "bad": (1, {"ok": False, "failed": ["x"]}),
+        "alien": (77, {"ok": False, "skipped": "it needs root"}),
+    }
+    for name, (status, result) in results.items():
+        program = f"print({json.dumps(result)!r}); raise SystemExit({status})"
+        (tmp_path / f"{name}.py").write_text(program)
+    entries = [runner.Entry(name, name, "Shows.", 30) for name in results]
+    monkeypatch.setattr(runner, "entries", lambda: entries)
+    command = lambda entry, _: [sys.executable, str(tmp_path / f"{entry.name}.py")]  # noqa: E731
+    monkeypatch.setattr(runner.Entry, "command", command)
+
+    assert runner.run_all([], 0.05) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    summary = json.loads(lines[-1])
+    assert (summary["drills"], summary["ok"], summary["skipped"]) == (3, False, ["alien"])
+    assert "FAILED: ['x']" in lines[-3]
+    entries.remove(entries[1])
+    assert runner.run_all([], 0.05) == 0
