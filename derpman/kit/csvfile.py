@@ -40,9 +40,11 @@ def _lines(columns: Sequence[str], fetch: Fetch[T]) -> Iterator[str]:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     # Text that begins like this is a formula to a spreadsheet.
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if risky else str(value)
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -17,65 +18,61 @@ Page = tuple[list[Log], int | None]
 
 
 def system_logs(
-    work: UnitOfWork,
-    *,
-    before: int | None,
-    limit: int,
-    action: str | None = None,
-    search: str | None = None,
-    **filters: Any,
+    work: UnitOfWork, *, before: int | None, limit: int, **asked: Any
 ) -> Page[SystemLog]:
-    """Return the operation log; `action` is how it begins, `search` a part of names or changes."""
-    found = _matching(SystemLog, SystemLog.action, action, **filters)
-    if search is not None:
-        part = search.lower()
-        columns = (SystemLog.actor_name, SystemLog.action, SystemLog.before, SystemLog.after)
-        found = found.where(
-            or_(*(func.lower(column).contains(part, autoescape=True) for column in columns))
-        )
+    """Return the operation log."""
+    text = (SystemLog.actor_name, SystemLog.action, SystemLog.before, SystemLog.after)
+    found = _matching(SystemLog, SystemLog.action, text, **asked)
     return page(work.session, found, SystemLog.id, before, limit)
 
 
-def user_logs(
-    work: UnitOfWork, *, before: int | None, limit: int, action: str | None = None, **filters: Any
-) -> Page[UserLog]:
+def user_logs(work: UnitOfWork, *, before: int | None, limit: int, **asked: Any) -> Page[UserLog]:
     """Return what users did with their accounts."""
-    found = _matching(UserLog, UserLog.action, action, **filters)
+    text = (UserLog.action, UserLog.detail, UserLog.location, UserLog.browser)
+    found = _matching(UserLog, UserLog.action, text, **asked)
     return page(work.session, found, UserLog.id, before, limit)
 
 
-def history(
-    work: UnitOfWork, *, before: int | None, limit: int, kind: str | None = None, **filters: Any
-) -> Page[UserHistory]:
+def history(work: UnitOfWork, *, before: int | None, limit: int, **asked: Any) -> Page[UserHistory]:
     """Return the history of use, also of accounts that are closed."""
-    found = _matching(UserHistory, UserHistory.kind, kind, **filters)
+    text = (UserHistory.kind, UserHistory.detail)
+    found = _matching(UserHistory, UserHistory.kind, text, **asked)
     return page(work.session, found, UserHistory.id, before, limit)
 
 
 def server_logs(
-    work: UnitOfWork, *, before: int | None, limit: int, action: str | None = None, **filters: Any
+    work: UnitOfWork, *, before: int | None, limit: int, **asked: Any
 ) -> Page[ServerLog]:
     """Return what was done on servers."""
-    found = _matching(ServerLog, ServerLog.action, action, **filters)
+    text = (ServerLog.actor_name, ServerLog.action, ServerLog.detail)
+    found = _matching(ServerLog, ServerLog.action, text, **asked)
     return page(work.session, found, ServerLog.id, before, limit)
 
 
 def _matching(
     model: type[Log],
-    beginning_column: InstrumentedAttribute[str],
-    beginning: str | None,
+    word: InstrumentedAttribute[str],
+    text: Sequence[InstrumentedAttribute[Any]],
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    search: str | None = None,
     **equal: Any,
 ) -> Select[Log]:
+    """Select rows whose `word` begins as asked for and one of whose `text` columns has `search`."""
+    beginning = equal.pop(word.key, None)
     found = select(model).filter_by(
         **{name: value for name, value in equal.items() if value is not None}
     )
     if beginning is not None:
-        found = found.where(beginning_column.startswith(beginning, autoescape=True))
+        found = found.where(word.startswith(beginning, autoescape=True))
     if since is not None:
         found = found.where(model.created_at >= since)
     if until is not None:
         found = found.where(model.created_at < until)
+    if search is not None:
+        part = search.lower()
+        found = found.where(
+            or_(*(func.lower(column).contains(part, autoescape=True) for column in text))
+        )
     return found

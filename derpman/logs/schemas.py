@@ -26,8 +26,12 @@ Detail = Annotated[dict[str, Any] | None, BeforeValidator(_loaded)]
 
 
 class LogQuery(PageQuery):
-    """`from` counts, `to` does not. `format=csv` gives all pages as one file."""
+    """`from` counts, `to` does not; an action or kind is how it begins; `search` is any part.
 
+    `format=csv` gives all pages as one file.
+    """
+
+    search: Line | None = None
     since: Annotated[Instant | None, Field(alias="from")] = None
     until: Annotated[Instant | None, Field(alias="to")] = None
     format: Literal["json", "csv"] = "json"
@@ -43,7 +47,6 @@ class SystemLogQuery(LogQuery):
     object_type: Word | None = None
     object_id: IdValue | None = None
     ip_address: Annotated[Word | None, Field(alias="ip")] = None
-    search: Line | None = None
 
 
 class UserLogQuery(LogQuery):

@@ -80,8 +80,11 @@ class PostOffice:
             with contextlib.suppress(SQLAlchemyError, Unavailable):
                 self.run(service.renew_lease, mail_id=letter.mail_id, attempt=letter.attempt)
 
+        sender = parseaddr(self.mail_from)[1]
+        if "@" not in sender or not sender.isascii():
+            raise MailServerAway("the setting mail_from is no address")
         envelope = Envelope(
-            sender=parseaddr(self.mail_from)[1],
+            sender=sender,
             recipient=letter.address,
             content=written(letter, mail_from=self.mail_from, site_url=self.site_url),
         )

@@ -97,6 +97,7 @@ def test_the_other_logs(client, root):
     for query, column, value in (
         ("user?user_id=5", "action", "login"),
         ("history?user_id=5&rental_id=8", "kind", "rental.activated"),
+        ("history?search=ACTIVATED&kind=rental.", "kind", "rental.activated"),
         ("server?server_id=6&result=ok", "detail", {"a": 1}),
     ):
         answer = client.get(f"/api/logs/{query}", headers=root.headers)

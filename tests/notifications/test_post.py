@@ -242,3 +242,17 @@ def test_written_mails_have_no_line_that_is_too_long(edge: Edge):
     content = written(letter, mail_from="a@derp.example", site_url="https://derp.example")
     assert max(len(line) for line in content.split(b"\r\n")) <= 998
     assert b"\n" not in content.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize("mail_from", ["nobody", "", "管理@例子.example"])
+def test_a_wrong_sender_refuses_no_mail(edge: Edge, office: PostOffice, mail_from: str):
+    queue(edge)
+    assert replace(office, mail_from=mail_from).send_due() == 0
+    assert statuses(edge) == [MailStatus.QUEUED]
+
+
+def test_a_long_message_id_stays_whole(edge: Edge, office: PostOffice, catcher: Catcher):
+    domain = f"{'mail-of-a-company-with-a-long-name.' * 3}example"
+    queued = queue(edge)
+    replace(office, mail_from=f"noreply@{domain}").send_due()
+    assert catcher.messages[0].mail["Message-ID"] == f"<{queued.message_id}@{domain}>"
