@@ -127,6 +127,12 @@ func (j *Journal) Event(relay int64, kind string, detail map[string]any) {
 	slog.Info(kind, "relay", relay, "detail", detail)
 }
 
+// Foreign adds that something nobody ordered was removed. What it claimed to
+// be is a detail, as the panel may know no such relay.
+func (j *Journal) Foreign(handle string, relay, generation int64) {
+	j.Event(0, "foreign_removed", map[string]any{"handle": handle, "relay": relay, "generation": generation})
+}
+
 // Finished adds the account of a finished start, durably and once: saying it
 // again after a crash changes nothing.
 func (j *Journal) Finished(start protocol.FinishedStart) {

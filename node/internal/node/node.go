@@ -226,7 +226,7 @@ func (n *Node) removeForeign(ctx context.Context, instance runtime.Instance) {
 		}
 		return
 	}
-	n.journal.Event(0, "foreign_removed", map[string]any{"handle": instance.Handle, "name_of_relay": instance.Relay})
+	n.journal.Foreign(instance.Handle, instance.Relay, instance.Generation)
 }
 
 // findTraces has relays that were removed from the wish just before the node

@@ -43,6 +43,7 @@ type session struct {
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 	rate     int64 // in force; of the relay's goroutine
+	stir     chan struct{}
 
 	mu     sync.Mutex
 	ready  bool
@@ -58,6 +59,7 @@ func (r *Relay) follow(ctx context.Context, instance runtime.Instance, spec runt
 	if rate == unknownRate && time.Since(instance.StartedAt) > 0 {
 		s.begun = instance.StartedAt
 	}
+	s.stir = make(chan struct{}, 1)
 	s.target = client.Target{
 		Host: spec.Local(), Port: spec.Port, StunPort: spec.StunPort, Name: spec.Address,
 	}
@@ -66,7 +68,7 @@ func (r *Relay) follow(ctx context.Context, instance runtime.Instance, spec runt
 	}
 	s.web = s.target.HTTP()
 	s.watcher = presence.New(s.target, r.door.Allows,
-		func() { r.env.Changed(r.ID) },
+		func() { s.stirred(); r.env.Changed(r.ID) },
 		func(device key.NodePublic) {
 			r.env.Journal.Event(r.ID, "kicked", map[string]any{"key": device.String()})
 		})
@@ -159,10 +161,28 @@ func (r *Relay) becameReady(seen protocol.Checks, lostAt time.Time) {
 	r.Wake() // a change of speed may have waited for this
 }
 
+// stirred makes the counters be read soon: who comes or goes often sends something.
+func (s *session) stirred() {
+	select {
+	case s.stir <- struct{}{}:
+	default:
+	}
+}
+
 // meter reads the counters every second while bytes flow, rarely otherwise.
 func (s *session) meter(ctx context.Context) {
 	every := meterBusy
-	for quiet := 0; pause(ctx, every); {
+	for quiet := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.stir:
+			quiet, every = 0, meterBusy
+			if !pause(ctx, every) {
+				return
+			}
+		case <-time.After(every):
+		}
 		reading, err := metering.Read(ctx, &s.target, s.web)
 		if err != nil {
 			continue // the checks tell

@@ -106,7 +106,7 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 		ours := session != nil && instance.StartID == session.instance.StartID && instance.Condition == runtime.Running
 		alive = alive || ours
 		switch {
-		case instance.Spec == spec && instance.Condition == runtime.Running && (ours || (session == nil && running == nil)):
+		case run && instance.Spec == spec && instance.Condition == runtime.Running && (ours || (session == nil && running == nil)):
 			running = &found[i]
 		case ours, instance.Spec == spec && instance.Condition == runtime.Ended && run:
 			// The former is stopped properly below, the latter is what Start starts again.
@@ -146,7 +146,7 @@ func (r *Relay) discard(ctx context.Context, instance runtime.Instance) {
 	if r.env.Ledger.Running(r.ID) == instance.StartID {
 		r.finish(true) // a start of ours that was to end when the node itself did
 	} else if instance.Condition == runtime.Running || r.foreign {
-		r.env.Journal.Event(r.ID, "foreign_removed", map[string]any{"generation": instance.Generation, "handle": instance.Handle})
+		r.env.Journal.Foreign(instance.Handle, r.ID, instance.Generation)
 	}
 }
 
