@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi_offline import FastAPIOffline
@@ -12,6 +13,9 @@ from fastapi_offline import FastAPIOffline
 from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
 from derpman.access.routes import router as access_router
+from derpman.acl.address_routes import router as acl_address_router
+from derpman.acl.offers import Offers
+from derpman.acl.routes import router as acl_router
 from derpman.alerts.routes import router as alerts_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.routes import router as devices_router
@@ -33,6 +37,8 @@ ROUTERS: list[APIRouter] = [
     devices_router,
     rentals_router,
     slots_router,
+    acl_router,
+    acl_address_router,
     serials_router,
     containers_router,
     finance_router,
@@ -107,6 +113,7 @@ def create_app(system: System) -> FastAPI:
     app.state.gate = gate
     app.state.guards = system.guards
     app.state.system = system
+    app.state.offers = Offers(system.edge(), grace=timedelta(days=system.settings.acl_grace_days))
     app.state.live = live
     http.install_errors(app)
     for router in ROUTERS:

@@ -9,8 +9,10 @@ from functools import cached_property
 from sqlalchemy import Engine
 
 from derpman.access.events import PasswordForgotten
+from derpman.acl.events import AclReplaced
 from derpman.alerts.events import AlertRaised
 from derpman.devices.events import DeviceKnocked, DeviceRegistered, DeviceRemoved
+from derpman.kit import places
 from derpman.kit.clock import Clock, utc_now
 from derpman.kit.db import Sessions, engine_for
 from derpman.kit.guards import Guards
@@ -24,6 +26,7 @@ from derpman.settings import Settings
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
+    AclReplaced.name: ["acl.tell_replaced"],
     AlertRaised.name: ["users.mail_admins_of_alert"],
     DeviceKnocked.name: ["devices.tell_knocked"],
     DeviceRegistered.name: ["devices.tell_registered"],
@@ -79,6 +82,8 @@ class System:
 def assemble(settings: Settings) -> System:
     """Put a process's parts together. Nothing is connected to before it is used."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if settings.ip2region_path is not None:
+        places.use_city_files([settings.ip2region_path])
     wake: Wake = (
         LocalWake(settings.data_dir)
         if settings.redis_url is None

@@ -20,6 +20,7 @@ from derpman.wiring import System
 
 TASK_MODULES: list[str] = [
     "derpman.access.tasks",
+    "derpman.acl.tasks",
     "derpman.alerts.tasks",
     "derpman.users.tasks",
     "derpman.devices.tasks",
