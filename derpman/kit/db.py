@@ -72,7 +72,7 @@ def engine_for(url: str | URL, *, pool_size: int = 10, max_overflow: int = 30) -
             "init_command": "SET time_zone='+00:00', innodb_lock_wait_timeout=10, "
             "sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         }
-    return create_engine(url, **options)
+    return create_engine(url, hide_parameters=True, **options)  # they would be in errors and logs
 
 
 def _sqlite(url: URL, pool_size: int, max_overflow: int) -> Engine:
@@ -80,7 +80,10 @@ def _sqlite(url: URL, pool_size: int, max_overflow: int) -> Engine:
     if url.database and url.database != ":memory:":
         options = {"pool_size": pool_size, "max_overflow": max_overflow}
     engine = create_engine(
-        url, connect_args={"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False}, **options
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False},
+        **options,
     )
 
     @event.listens_for(engine, "connect")
