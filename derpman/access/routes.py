@@ -66,7 +66,7 @@ def end_others(run: RunUser) -> EndedOut:
     return EndedOut(ended=run(service.end_others))
 
 
-@router.post("/sessions/{session_id:int}/end")
+@router.post("/sessions/{session_id:id}/end")
 def end_session(run: RunUser, session_id: IdValue) -> Out:
     """End one of one's own sessions."""
     run(service.end_session, session_id=session_id)

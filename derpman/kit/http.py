@@ -11,6 +11,7 @@ import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +30,24 @@ from derpman.kit.guards import Guards
 from derpman.kit.work import Actor, Edge, Role
 
 log = structlog.get_logger(__name__)
+
+
+class IdConvertor(Convertor[str]):
+    """An id in a path, as in `/{user_id:id}`: a word such as `list` is another route's.
+
+    Starlette's own `int` raises on a number of thousands of digits.
+    """
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> str:
+        return value  # the route's own type checks and converts it
+
+    def to_string(self, value: str) -> str:
+        return str(value)
+
+
+register_url_convertor("id", IdConvertor())
 
 STATUS: list[tuple[type[DomainError], int]] = [
     (Unauthenticated, 401),

@@ -79,13 +79,13 @@ def list_users(run: RunAdmin, query: Annotated[UsersQuery, Query()]) -> UsersOut
     return UsersOut(users=[UserOut.model_validate(user) for user in users], next_before=next_before)
 
 
-@router.get("/{user_id:int}")
+@router.get("/{user_id:id}")
 def one_user(run: RunAdmin, user_id: IdValue) -> OneUserOut:
     """One account."""
     return OneUserOut(user=UserOut.model_validate(run.read(service.get, user_id)))
 
 
-@router.post("/{user_id:int}/role")
+@router.post("/{user_id:id}/role")
 def change_role(run: RunSuperAdmin, user_id: IdValue, body: ChangeRole) -> OneUserOut:
     """Make somebody customer, distributor, admin or super admin."""
     user = run(service.set_role, user_id=user_id, role=body.role)

@@ -83,6 +83,13 @@ def test_eve_is_refused(
     assert answer.json()["error"]["code"] == "auth.required"
 
 
+@pytest.mark.parametrize("odd", ["0", "-1", "x", "9" * 19, "9" * 20, "9" * 5000, "%00", "1/x"])
+def test_an_odd_id_is_no_user(client: TestClient, root: Person, odd: str) -> None:
+    answer = client.get(f"/api/user/{odd}", headers=root.headers)
+    assert answer.status_code in (404, 422), answer.text
+    assert answer.json()["success"] is False
+
+
 @pytest.mark.parametrize("path", ["/api/user/me", "/api/user/sessions"])
 def test_a_visitor_is_asked_to_log_in(client: TestClient, path: str) -> None:
     answer = client.get(path)
