@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from derpman.kit.csvfile import csv_file
 from derpman.kit.http import RunAdmin
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
-from derpman.serials import export, queries, service
+from derpman.serials import queries, service
 from derpman.serials.models import Serial
 from derpman.serials.schemas import (
     Generate,
@@ -24,6 +25,21 @@ from derpman.serials.schemas import (
 from derpman.users import service as users
 
 router = APIRouter(prefix="/api/serial", tags=["serial"])
+
+COLUMNS = (
+    "id",
+    "code",
+    "duration_days",
+    "plan_id",
+    "status",
+    "created_by",
+    "user_id",
+    "created_at",
+    "expires_at",
+    "used_at",
+    "note",
+)
+"""Of a CSV file."""
 
 
 @router.post("/generate")
@@ -44,11 +60,10 @@ def export_serials(run: RunAdmin, query: Annotated[SerialFilter, Query()]) -> St
     """The serials of a filter as CSV."""
     filters = query.model_dump(exclude={"before", "limit"})
 
-    def fetch(before: int | None) -> tuple[list[Serial], int | None]:
-        return run.read(queries.serials, **filters, before=before, limit=export.PAGE_ROWS)
+    def fetch(before: int | None, limit: int) -> tuple[list[Serial], int | None]:
+        return run.read(queries.serials, **filters, before=before, limit=limit)
 
-    headers = {"Content-Disposition": 'attachment; filename="serials.csv"'}
-    return StreamingResponse(export.lines(fetch), media_type="text/csv", headers=headers)
+    return csv_file("serials", COLUMNS, fetch)
 
 
 @router.get("/{serial_id}")

@@ -156,13 +156,13 @@ def revoke(work: UnitOfWork, *, serial_id: int, reason: str) -> Serial:
     return serial
 
 
-def expire_unused(work: UnitOfWork) -> int:
-    """Expire up to a thousand serials whose 30 days are over; return how many."""
+def expire_unused(work: UnitOfWork, *, limit: int = ROWS_PER_STATEMENT) -> int:
+    """Expire up to `limit` serials whose 30 days are over; return how many."""
     due = work.session.scalars(
         select(Serial.id)
         .where(Serial.status == SerialStatus.UNUSED, Serial.expires_at <= work.now)
         .order_by(Serial.expires_at)
-        .limit(ROWS_PER_STATEMENT)
+        .limit(limit)
     ).all()
     if not due:
         return 0
