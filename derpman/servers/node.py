@@ -113,7 +113,7 @@ class NodeClient:
         try:
             return await self._ask(number, answer, verb, body or {}, seconds)
         finally:
-            self._answers.pop(number, None)
+            self._forget(number)
 
     async def hello(self) -> Hello:
         """Return who the node is; NodeError when it speaks another protocol."""
@@ -155,8 +155,7 @@ class NodeClient:
                 protocol.read_snapshot(event)
                 yield event
         finally:
-            self._answers.pop(number, None)
-            self._streams.pop(number, None)
+            self._forget(number)
 
     async def close(self) -> None:
         """End the connection; returns soon, whatever the other side does."""
@@ -178,6 +177,12 @@ class NodeClient:
         answer = asyncio.get_running_loop().create_future()
         self._answers[self._number] = answer
         return self._number, answer
+
+    def _forget(self, number: int) -> None:
+        self._streams.pop(number, None)
+        answer = self._answers.pop(number)
+        if not answer.cancel() and not answer.cancelled():
+            answer.exception()  # nobody may have come to look at it: that is no fault to report
 
     async def _ask(
         self,

@@ -42,14 +42,19 @@ def speaks_for(node: FakeNode) -> Handler:
         async def inwards() -> None:
             while data := await process.stdin.read(65536):
                 writer.write(data)
-            writer.close()
 
         async def outwards() -> None:
             while data := await reader.read(65536):
                 process.stdout.write(data)
 
-        await asyncio.gather(inwards(), outwards(), return_exceptions=True)
-        process.exit(0)
+        halves = [asyncio.create_task(half()) for half in (inwards, outwards)]
+        try:
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for half in halves:
+                half.cancel()
+            writer.close()
+            process.exit(0)
 
     return handle
 

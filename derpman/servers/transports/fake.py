@@ -73,8 +73,12 @@ class FakeNode:
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return the panel's end of a new connection."""
         ours, theirs = socket.socketpair()
-        self._spawn(self._serve(*await asyncio.open_connection(sock=theirs)))
-        return await asyncio.open_connection(sock=ours)
+        try:
+            self._spawn(self._serve(*await asyncio.open_connection(sock=theirs)))
+            return await asyncio.open_connection(sock=ours)
+        except BaseException:  # cancelled half-way
+            ours.close()
+            raise
 
     def cut(self) -> None:
         """Break every connection, as a network does."""

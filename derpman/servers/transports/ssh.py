@@ -36,6 +36,9 @@ async def connect(endpoint: Endpoint) -> NodeClient:
     except (TimeoutError, OSError, asyncssh.Error) as error:
         connection.abort()
         raise _classify(error, "opening a session") from None
+    except BaseException:  # cancelled: nobody else knows the connection
+        connection.abort()
+        raise
 
     async def explain() -> NodeError:
         try:
@@ -92,6 +95,9 @@ async def log_in(
     except (TimeoutError, OSError, asyncssh.Error) as error:
         sock.close()
         raise _classify(error, "logging in") from None
+    except BaseException:
+        sock.close()
+        raise
 
 
 async def open_socket(host: str, port: int) -> socket.socket:
@@ -110,6 +116,9 @@ async def open_socket(host: str, port: int) -> socket.socket:
         sock.close()
         reason = getattr(error, "strerror", None) or "no answer"
         raise NodeError("server.unreachable", f"port {port}: {reason}") from None
+    except BaseException:
+        sock.close()
+        raise
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
