@@ -25,6 +25,7 @@ from derpman.kit.live import Live
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.logs.routes import router as logs_router
 from derpman.notifications.routes import router as notifications_router
+from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
@@ -37,6 +38,7 @@ ROUTERS: list[APIRouter] = [
     devices_router,
     rentals_router,
     slots_router,
+    acl_versions_router,
     acl_router,
     acl_address_router,
     serials_router,

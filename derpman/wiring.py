@@ -21,11 +21,18 @@ from derpman.kit.throttle import Throttle
 from derpman.kit.wake import LocalWake, RedisWake, Wake
 from derpman.kit.work import SYSTEM, Actor, Edge
 from derpman.notifications.events import MailGivenUp, MailQueued
-from derpman.rentals.events import RentalActivated, RentalEnded, UserReinstated, UserSuspended
+from derpman.rentals.events import (
+    AclAsked,
+    RentalActivated,
+    RentalEnded,
+    UserReinstated,
+    UserSuspended,
+)
 from derpman.settings import Settings
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
+    AclAsked.name: ["rentals.generate_acl"],
     AclReplaced.name: ["acl.tell_replaced"],
     AlertRaised.name: ["users.mail_admins_of_alert"],
     DeviceKnocked.name: ["devices.tell_knocked"],

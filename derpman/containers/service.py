@@ -198,6 +198,15 @@ def placements_of(
     return list(work.session.scalars(wanted.order_by(Placement.slot, Placement.generation)))
 
 
+def number_regions(work: UnitOfWork, *, rental_id: int, region_base: int) -> list[Placement]:
+    """Give the slots of a rental the region ids from this one on; no node needs to know them."""
+    placements = placements_of(work, rental_id=rental_id)
+    for placement in placements:
+        placement.region_id = region_base + placement.slot - 1
+    work.session.flush()
+    return placements
+
+
 def stop(work: UnitOfWork, *, rental_id: int) -> None:
     """Want the relays of a rental stopped; ports, certificates and devices stay."""
     _move(work, rental_id, "stop")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
+from derpman.acl.schemas import VersionPart
 from derpman.containers.schemas import SlotOut
 from derpman.finance.models import OverQuota
 from derpman.kit.types import Body, IdValue, Line, Out, Part
 from derpman.rentals.states import RentalStatus
 
+Why = Annotated[Line, Field(max_length=64)]
 TypedCode = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -67,3 +69,31 @@ class RentalOut(Out):
 
 class DoneOut(Out):
     pass
+
+
+class Generate(Body):
+    user_id: IdValue
+    server_ids: Annotated[list[IdValue], Field(max_length=3)] = []
+    """These servers first; the system fills up to three."""
+    reason: Why = "generated"
+
+
+class GenerateForServer(Body):
+    server_id: IdValue
+    reason: Why = "generated"
+
+
+class Regions(Body):
+    region_base: int
+    """The first of three region ids that follow each other."""
+
+
+class GeneratedOut(Out):
+    acl: dict[str, Any]
+    """The derpMap, as Tailscale's policy has it."""
+    version: VersionPart
+
+
+class AskedOut(Out):
+    users: int
+    """For how many the next version is being made."""

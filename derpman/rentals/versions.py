@@ -1,0 +1,171 @@
+"""Verbs that make a customer's next ACL: when an admin wants it, or with other region ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from derpman.acl import derpmap
+from derpman.acl import service as acl
+from derpman.acl.errors import MoveNeeded, RegionsRefused
+from derpman.acl.models import AclVersion
+from derpman.containers import queries as container_queries
+from derpman.containers import service as containers
+from derpman.containers.choice import choose
+from derpman.containers.errors import NoPortLeft, ServerNotFit
+from derpman.containers.models import Placement
+from derpman.containers.states import Wanted
+from derpman.kit.work import UnitOfWork
+from derpman.logs import service as logs
+from derpman.rentals.errors import NoOpenRental, RentalSuspended
+from derpman.rentals.events import AclAsked
+from derpman.rentals.models import Rental
+from derpman.rentals.service import open_rental
+from derpman.rentals.states import RentalStatus
+from derpman.servers import service as servers
+from derpman.users import service as users
+
+MAX_RELAYS_OF_SERVER = 20_000
+
+
+def generate(
+    work: UnitOfWork, *, user_id: int, server_ids: Sequence[int] = (), reason: str = "generated"
+) -> AclVersion:
+    """Make a user's next ACL version from the relays he has, with 32 days before it.
+
+    Empty slots are filled first: on `server_ids`, then wherever there is room. Relays that are in
+    place stay there, so that MoveNeeded names the servers that would need one to move.
+    """
+    users.refuse_suspended(users.lock(work, user_id))
+    rental = _running(work, user_id)
+    kept = containers.placements_of(work, rental_id=rental.id)
+    present = [one.server_id for one in kept]
+    wished = [one for one in dict.fromkeys(server_ids) if one not in present]
+    for server_id in wished:
+        servers.get(work, server_id)  # unknown is another answer than occupied
+    empty = sorted(set(containers.SLOTS) - {one.slot for one in kept})
+    if len(wished) > len(empty):
+        raise MoveNeeded(wanted=wished, present=present)
+    filled = _fill(work, rental, dict(zip(empty, wished, strict=False)))
+    filled += _fill_up(work, rental, empty[len(wished) :])
+    version = acl.issue(
+        work,
+        user_id=user_id,
+        rental_id=rental.id,
+        placements=[*kept, *filled],
+        reason=reason,
+    )
+    logs.record(
+        work,
+        action="acl.generate",
+        object_type="acl",
+        object_id=version.id,
+        after={
+            "user_id": user_id,
+            "version": version.number,
+            "reason": reason,
+            "filled": [one.server_id for one in filled],
+        },
+    )
+    return version
+
+
+def ask_for_server(work: UnitOfWork, *, server_id: int, reason: str = "generated") -> int:
+    """Have the next version made for every user with a relay on a server; return how many."""
+    servers.get(work, server_id)
+    relays, _ = container_queries.placements(
+        work, server_id=server_id, wanted=Wanted.RUNNING, before=None, limit=MAX_RELAYS_OF_SERVER
+    )
+    user_ids = sorted({one.user_id for one in relays})
+    for user_id in user_ids:
+        event = AclAsked(
+            user_id=user_id, reason=reason, actor_name=work.actor.name, ip=work.actor.ip
+        )
+        work.emit(event)
+    logs.record(
+        work,
+        action="acl.generate",
+        object_type="server",
+        object_id=server_id,
+        after={"users": len(user_ids), "reason": reason},
+    )
+    return len(user_ids)
+
+
+def generate_asked(
+    work: UnitOfWork, *, user_id: int, reason: str, actor_name: str, ip: str
+) -> None:
+    """Make the version an admin asked for, in his name; nothing when the rental is not running."""
+    rental = open_rental(work, user_id)
+    if rental is not None and rental.status is RentalStatus.ACTIVE:
+        asked = replace(work, actor=replace(work.actor, name=actor_name, ip=ip))
+        generate(asked, user_id=user_id, reason=reason)
+
+
+def choose_regions(work: UnitOfWork, *, user_id: int, region_base: int) -> AclVersion:
+    """Give a customer's slots the region ids from this one on, and make the version that says so.
+
+    For who has relays of his own under ours. The relays themselves stay as they are.
+    """
+    if not derpmap.is_own_region_base(region_base):
+        raise RegionsRefused(region_base=region_base)
+    users.refuse_suspended(users.lock(work, user_id))
+    rental = _running(work, user_id)
+    version = acl.current(work, user_id=user_id)
+    if rental.region_base == region_base and version is not None:
+        return version
+    before, rental.region_base = rental.region_base, region_base
+    placements = containers.number_regions(work, rental_id=rental.id, region_base=region_base)
+    version = acl.issue(
+        work, user_id=user_id, rental_id=rental.id, placements=placements, reason="regions"
+    )
+    logs.record(
+        work,
+        action="acl.regions",
+        object_type="rental",
+        object_id=rental.id,
+        before={"region_base": before},
+        after={"region_base": region_base},
+    )
+    return version
+
+
+def _running(work: UnitOfWork, user_id: int) -> Rental:
+    rental = open_rental(work, user_id)
+    if rental is None or rental.expires_at <= work.now:
+        raise NoOpenRental
+    if rental.status is not RentalStatus.ACTIVE:
+        raise RentalSuspended
+    return rental
+
+
+def _fill(work: UnitOfWork, rental: Rental, places: dict[int, int]) -> list[Placement]:
+    """Fill slots, given as slot to server; servers are locked in the order of their ids."""
+    terms = containers.Terms(
+        user_id=rental.user_id,
+        rental_id=rental.id,
+        region_base=rental.region_base,
+        expires_at=rental.expires_at,
+        rate_bytes_per_second=rental.rate_bytes_per_second,
+    )
+    in_order = sorted(places.items(), key=lambda place: place[1])
+    return [
+        containers.fill(work, terms, slot=slot, server_id=server_id) for slot, server_id in in_order
+    ]
+
+
+def _fill_up(work: UnitOfWork, rental: Rental, slots: Sequence[int]) -> list[Placement]:
+    """Fill slots wherever there is room; one that finds none stays empty, and the rest is kept."""
+    filled: list[Placement] = []
+    for slot in slots:
+        placed = containers.placements_of(work, rental_id=rental.id)
+        taken = {one.server_id for one in placed}
+        regions = servers.regions_of(work, server_ids=taken).values()
+        free = [one for one in servers.candidates(work) if one.id not in taken]
+        for server in choose(free, len(free), regions=regions):
+            try:
+                filled += _fill(work, rental, {slot: server.id})
+            except (ServerNotFit, NoPortLeft):
+                continue
+            break
+    return filled
