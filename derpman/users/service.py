@@ -175,6 +175,7 @@ def set_role(work: UnitOfWork, *, user_id: int, role: Role) -> User:
     """Make an account customer, distributor, admin or super admin; one super admin remains."""
     user = _under_authority(work, user_id, loses_super=role is not Role.SUPER_ADMIN)
     before, user.role = user.role, role
+    work.wake("sessions")  # whoever remembers his role looks again
     logs.record(
         work,
         action="user.role",
@@ -202,6 +203,7 @@ def _set_status(work: UnitOfWork, user_id: int, action: str, reason: str | None)
     user.status = next_state(TRANSITIONS, before, action)
     user.status_reason = reason if user.status is UserStatus.SUSPENDED else None
     work.session.flush()
+    work.wake("sessions")
     logs.record(
         work,
         action=f"user.{action}",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from derpman.access import steps
@@ -297,6 +298,30 @@ def test_a_browser_gets_a_name_once(client: TestClient, carl: Person) -> None:
     digest = {"X-Machine-Code": "0" * 64}
     client.cookies.clear()
     assert "set-cookie" not in client.post("/api/user/login", json=body, headers=digest).headers
+
+
+def test_the_gate_knows_who_asks_and_from_where(client: TestClient, carl: Person) -> None:
+    cookie = log_in(client, carl.email).headers["set-cookie"].partition(";")[0]
+    headers = {
+        **carl.headers,
+        "Cookie": cookie,
+        "X-Browser-Fingerprint": "abcdef0123456789",
+        "User-Agent": "Mozilla/5.0 " + "x" * 1000,
+    }
+    request = Request(
+        {
+            "type": "http",
+            "headers": [(key.lower().encode(), value.encode()) for key, value in headers.items()],
+        }
+    )
+    gate: Any = client.app.state.gate  # type: ignore[attr-defined] # Starlette's own state
+    actor = gate.actor_of(request, "198.51.100.7")
+    name = cookie.partition("=")[2].partition(".")[0]
+    assert (actor.user_id, actor.name, actor.role) == (carl.id, "carl", carl.role)
+    assert actor.session_id is not None
+    assert actor.ip == "198.51.100.7"
+    assert actor.machine == f"browser:{name}:abcdef0123456789"
+    assert len(actor.user_agent) == 512
 
 
 @pytest.mark.parametrize("value", ["Bearer ", "Bearer x", "bearer " + "x" * 5000, "Bearer \xe9"])
