@@ -98,7 +98,8 @@ def test_activation_needs_few_statements(
 def test_too_few_servers_spend_nothing(
     edge: Edge, add_server: Callable[..., int], carl: Person, activate: Activate
 ):
-    add_server(), add_server()
+    for _ in range(2):
+        add_server()
     with pytest.raises(NotEnoughServers):
         activate(carl)
     assert rows(edge, select(Serial.status)) == [SerialStatus.UNUSED]

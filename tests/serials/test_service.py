@@ -42,12 +42,13 @@ def test_plan_and_length_must_agree(edge: Edge):
     plan = edge.read(finance.plan_of_days, 180)
     [serial] = edge(service.generate, plan_id=plan.id, duration_days=180, note="for Ann")
     assert (serial.plan_id, serial.note) == (plan.id, "for Ann")
-    for arguments, error in [
+    refused: list[tuple[dict[str, Any], type[Exception]]] = [
         ({"plan_id": plan.id, "duration_days": 30}, PlanAmbiguous),
         ({}, PlanAmbiguous),
         ({"duration_days": 31}, NoSuchPlan),
         ({"plan_id": 999}, PlanNotFound),
-    ]:
+    ]
+    for arguments, error in refused:
         with pytest.raises(error):
             edge(service.generate, **arguments)
 
