@@ -22,6 +22,7 @@ from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
 from derpman.kit import http, machines
 from derpman.kit.live import Live
+from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.logs.routes import router as logs_router
 from derpman.notifications.routes import router as notifications_router
@@ -120,6 +121,7 @@ def create_app(system: System) -> FastAPI:
     http.install_errors(app)
     for router in ROUTERS:
         app.include_router(router)
+    document_errors(app)
     return app
 
 

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
             "description": "The derpMap, without a wrapper.",
         },
         304: {"description": "It is still what `If-None-Match` names."},
+        503: {"content": {"text/plain": {}}, "description": "Try again; in words, see below."},
     },
 )
 def fetch(request: Request, run: RunPublic, token: str) -> Response:

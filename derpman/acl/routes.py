@@ -38,7 +38,7 @@ from derpman.acl.schemas import (
     VersionsOut,
     VersionsQuery,
 )
-from derpman.kit.csvfile import csv_file
+from derpman.kit.csvfile import CSV, csv_file
 from derpman.kit.errors import NotFound
 from derpman.kit.http import Guarded, RunAdmin, RunUser
 from derpman.kit.paging import PageQuery
@@ -48,9 +48,11 @@ from derpman.kit.work import Edge, UnitOfWork
 from derpman.users import service as users
 
 router = APIRouter(prefix="/api/acl", tags=["acl"])
+FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {f"application/{kind}": {} for kind in ("hujson", "json", "yaml")}}
+}
 DOCUMENTS = Limit("acl-documents", 120, 600)
 """What one user may have made or read in ten minutes: a policy takes up to a second of a core."""
-OR_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 
 
 def grace_of(request: Request) -> timedelta:
@@ -73,7 +75,7 @@ def show_current(run: RunUser, grace: Grace) -> CurrentOut:
     return CurrentOut(acl=run.read(_current, grace))
 
 
-@router.get("/download", response_class=Response)
+@router.get("/download", response_class=Response, responses=FILES)
 def download(
     run: RunUser,
     guards: Guarded,
@@ -171,7 +173,7 @@ def all_versions(run: RunAdmin, query: Annotated[VersionsQuery, Query()]) -> Ver
     return _versions(run, **query.model_dump())
 
 
-@router.get("/logs", response_model=GenerationsOut, responses=OR_CSV)
+@router.get("/logs", response_model=GenerationsOut, responses=CSV)
 def generations(run: RunAdmin, query: Annotated[GenerationsQuery, Query()]) -> Any:
     """Who made which version for whom, when, from where and why."""
     if query.format == "csv":
@@ -180,7 +182,7 @@ def generations(run: RunAdmin, query: Annotated[GenerationsQuery, Query()]) -> A
     return GenerationsOut(logs=parts, next_before=next_before)
 
 
-@router.get("/all_downloads", response_model=DownloadsOut, responses=OR_CSV)
+@router.get("/all_downloads", response_model=DownloadsOut, responses=CSV)
 def all_downloads(run: RunAdmin, query: Annotated[DownloadsQuery, Query()]) -> Any:
     """Who took whose ACL, when, from where, with what and in which form."""
     if query.format == "csv":

@@ -30,6 +30,7 @@ from derpman.devices.sightings import last_seen
 from derpman.devices.states import KNOCK_TRANSITIONS, KnockStatus
 from derpman.kit.errors import Unavailable
 from derpman.kit.http import RunAdmin, RunUser
+from derpman.kit.live import EVENTS
 from derpman.kit.paging import PageQuery, page
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import IdValue, Out
@@ -178,7 +179,7 @@ def close_pairing(run: RunUser) -> Out:
     return Out()
 
 
-@router.get("/events")
+@router.get("/events", response_class=StreamingResponse, responses=EVENTS)
 def stream_events(run: RunUser, request: Request) -> StreamingResponse:
     """Stream the caller's devices, knocks and pairing window as they change."""
     live = request.app.state.live

@@ -6,13 +6,16 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi.responses import StreamingResponse
 
 T = TypeVar("T")
 PAGE_ROWS = 1000
 MAX_PAGES = 200
+
+CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+"""For the `responses` of a route that answers with a file, or can."""
 
 Fetch = Callable[[int | None, int], tuple[list[T], int | None]]
 """Returns (up to `limit` rows below `before`, the `before` of the next page)."""

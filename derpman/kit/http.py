@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Annotated, Any, Protocol
 
 import structlog
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -59,6 +60,7 @@ STATUS: list[tuple[type[DomainError], int]] = [
     (Unavailable, 503),
 ]
 MAX_BODY_BYTES = 1_048_576
+BEARER = HTTPBearer(auto_error=False, description="The token of `POST /api/user/login`.")
 
 
 class Gate(Protocol):
@@ -115,7 +117,7 @@ def _is_in(address: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IP
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def allow(*roles: Role) -> Callable[[Request], Edge]:
+def allow(*roles: Role) -> Callable[..., Edge]:
     """Return the dependency of a route that only these roles may call."""
     allowed = frozenset(roles)
 
@@ -126,7 +128,10 @@ def allow(*roles: Role) -> Callable[[Request], Edge]:
             raise Unauthenticated if actor.role is Role.NOBODY else Forbidden
         return gate.edge(actor)
 
-    return edge_of_request
+    def edge_of_member(request: Request, _shown: Annotated[object, Security(BEARER)]) -> Edge:
+        return edge_of_request(request)  # the parameter is for the OpenAPI document only
+
+    return edge_of_request if Role.NOBODY in allowed else edge_of_member
 
 
 EVERYBODY = (Role.NOBODY, Role.USER, Role.DISTRIBUTOR, Role.ADMIN, Role.SUPER_ADMIN)

@@ -16,6 +16,9 @@ POLL_SECONDS = 5.0
 KEEPALIVE_SECONDS = 15.0
 MAX_STREAMS = 2000
 
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+"""For the `responses` of a route that answers with a stream."""
+
 Fetch = Callable[[], dict[str, Any] | None]
 """Reads what a topic shows now, in a thread; None ends the stream."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from derpman.kit.csvfile import csv_file
+from derpman.kit.csvfile import CSV, csv_file
 from derpman.kit.http import RunAdmin
 from derpman.kit.types import Out
 from derpman.kit.work import Edge
@@ -31,28 +31,27 @@ from derpman.logs.schemas import (
 
 router = APIRouter(prefix="/api/logs", tags=["logs"])
 Answer = TypeVar("Answer", bound=Out)
-OR_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 
 
-@router.get("/system", response_model=SystemLogsOut, responses=OR_CSV)
+@router.get("/system", response_model=SystemLogsOut, responses=CSV)
 def system_logs(run: RunAdmin, query: Annotated[SystemLogQuery, Query()]) -> Any:
     """The operation log: who did what, on what, and what it changed."""
     return _answer(run, queries.system_logs, query, "system_logs", SystemLogRow, SystemLogsOut)
 
 
-@router.get("/user", response_model=UserLogsOut, responses=OR_CSV)
+@router.get("/user", response_model=UserLogsOut, responses=CSV)
 def user_logs(run: RunAdmin, query: Annotated[UserLogQuery, Query()]) -> Any:
     """What users did with their accounts, from where."""
     return _answer(run, queries.user_logs, query, "user_logs", UserLogRow, UserLogsOut)
 
 
-@router.get("/history", response_model=HistoryOut, responses=OR_CSV)
+@router.get("/history", response_model=HistoryOut, responses=CSV)
 def history(run: RunAdmin, query: Annotated[HistoryQuery, Query()]) -> Any:
     """The history of use: rentals, serials, ACL versions; also of closed accounts."""
     return _answer(run, queries.history, query, "user_history", HistoryRow, HistoryOut)
 
 
-@router.get("/server", response_model=ServerLogsOut, responses=OR_CSV)
+@router.get("/server", response_model=ServerLogsOut, responses=CSV)
 def server_logs(run: RunAdmin, query: Annotated[ServerLogQuery, Query()]) -> Any:
     """What was done on servers, by whom, with what result."""
     return _answer(run, queries.server_logs, query, "server_logs", ServerLogRow, ServerLogsOut)

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from derpman.containers.errors import NotEnoughServers
 from derpman.kit.errors import Unavailable
 from derpman.kit.http import RunAdmin, RunUser
-from derpman.kit.live import Live
+from derpman.kit.live import EVENTS, Live
 from derpman.kit.types import IdValue
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.rentals import picture, service
@@ -46,7 +46,7 @@ def show_rental(run: RunUser) -> RentalOut:
     return run.read(_mine)
 
 
-@router.get("/rental/events", response_class=StreamingResponse)
+@router.get("/rental/events", response_class=StreamingResponse, responses=EVENTS)
 def watch_rental(request: Request, run: RunUser) -> StreamingResponse:
     """The same as a stream of server-sent events, one for every change."""
     live: Live = request.app.state.live

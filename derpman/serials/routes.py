@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from derpman.kit.csvfile import csv_file
+from derpman.kit.csvfile import CSV, csv_file
 from derpman.kit.http import RunAdmin
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
@@ -55,7 +55,7 @@ def list_serials(run: RunAdmin, query: Annotated[SerialFilter, Query()]) -> Seri
     return run.read(_page, query)
 
 
-@router.get("/export", response_class=StreamingResponse)
+@router.get("/export", response_class=StreamingResponse, responses=CSV)
 def export_serials(run: RunAdmin, query: Annotated[SerialFilter, Query()]) -> StreamingResponse:
     """The serials of a filter as CSV."""
     filters = query.model_dump(exclude={"before", "limit"})
