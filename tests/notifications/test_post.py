@@ -1,10 +1,15 @@
 """From the queue to a mail server that is well, down, slow, or refuses for now."""
 
+import asyncio
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import select
 
 from derpman.kit.work import Edge
@@ -13,7 +18,9 @@ from derpman.notifications.models import Mail
 from derpman.notifications.post import PostOffice, written
 from derpman.notifications.smtp import SmtpServer
 from derpman.notifications.states import MailStatus
+from derpman.wiring import System
 from tests.notifications.queueing import CODE, lease, queue, stored
+from tests.system.processes import ROOT
 from tests.system.smtp import Catcher
 
 
@@ -170,6 +177,35 @@ def test_killed_between_handing_over_and_recording(
     first, second = catcher.messages
     assert first.mail["Message-ID"] == second.mail["Message-ID"]
     assert first.mail["Date"] == second.mail["Date"]
+
+
+def test_killed_for_real_while_the_answer_is_awaited(
+    system: System, edge: Edge, office: PostOffice, catcher: Catcher, clock
+):
+    async def keep_and_think(server: SMTP, session: Session, envelope: Envelope) -> str:
+        answer = await Catcher.handle_DATA(catcher, server, session, envelope)
+        await asyncio.sleep(5)  # ends with the connection
+        return answer
+
+    queue(edge)
+    catcher.handle_DATA = keep_and_think
+    environment = {
+        **os.environ,
+        "DATABASE": system.settings.database,
+        "KEY": system.settings.vault_keys[0],
+        "NOW": clock.now.isoformat(),
+        "PORT": str(catcher.port),
+    }
+    command = [sys.executable, "-m", "tests.notifications.sender"]
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as sender:
+        catcher.wait_for(1, 30)
+        sender.kill()
+    del catcher.handle_DATA
+    assert statuses(edge) == [MailStatus.SENDING]
+    clock.advance(seconds=61)
+    assert office.send_due() == 1
+    first, second = catcher.messages
+    assert first.mail["Message-ID"] == second.mail["Message-ID"]
 
 
 def test_two_workers_at_once_send_each_mail_once(edge: Edge, office: PostOffice, catcher: Catcher):
