@@ -12,7 +12,7 @@ from derpman.acl import documents
 from derpman.acl.errors import AddressExists, AddressNotFound
 from derpman.acl.forms import FormName
 from derpman.acl.models import AclAddress, AclDownload, AclVersion
-from derpman.acl.service import NO_GRACE, get
+from derpman.acl.service import NO_GRACE
 from derpman.acl.states import AclStatus
 from derpman.kit.db import changed
 from derpman.kit.secrets import new_token, token_hash
@@ -27,7 +27,8 @@ class Offer:
     """What an address gives out at this moment."""
 
     address_id: int
-    version_id: int
+    user_id: int
+    username: str
     number: int
     machine: str
     """The machine check code of whoever fetches here: the beginning of the token's digest."""
@@ -88,7 +89,6 @@ def find(work: UnitOfWork, *, hashed_token: str, grace: timedelta = NO_GRACE) ->
         select(
             AclAddress.id,
             AclVersion.user_id,
-            AclVersion.id.label("version_id"),
             AclVersion.number,
             AclVersion.digest,
             AclVersion.document,
@@ -110,7 +110,8 @@ def find(work: UnitOfWork, *, hashed_token: str, grace: timedelta = NO_GRACE) ->
         return None
     return Offer(
         address_id=row.id,
-        version_id=row.version_id,
+        user_id=user.id,
+        username=user.username,
         number=row.number,
         machine=f"address:{hashed_token[:16]}",
         etag=f'"{row.digest}"',
@@ -125,7 +126,9 @@ def record_fetch(work: UnitOfWork, *, offer: Offer, once_key: str) -> None:
         return
     documents.record_download(
         work,
-        version=get(work, offer.version_id),
+        user_id=offer.user_id,
+        username=offer.username,
+        number=offer.number,
         form=FormName.HEADSCALE_ADDRESS,
         machine=offer.machine,
         once_key=once_key,

@@ -18,7 +18,6 @@ from derpman.acl.service import NO_GRACE, current, offered
 from derpman.kit.browsers import browser_of
 from derpman.kit.places import place_of
 from derpman.kit.work import UnitOfWork
-from derpman.users import service as users
 
 KNOWN_VERSIONS = 100
 """How many of a customer's versions, the newest first, are looked for in a policy of his."""
@@ -65,7 +64,7 @@ def download(
             made = forms.headscale_json(slots)
         case FormName.POLICY | FormName.HEADSCALE_ADDRESS:
             raise ValueError(f"{form} is no file")
-    record_download(work, version=version, form=form)
+    _record_own(work, version, form)
     return made
 
 
@@ -87,7 +86,7 @@ def merge(
         known=_known(work),
         omit_default_regions=omit_default_regions,
     )
-    record_download(work, version=version, form=FormName.POLICY)
+    _record_own(work, version, FormName.POLICY)
     return MergedPolicy(version.number, merged, forms.diff(policy, merged.text))
 
 
@@ -113,29 +112,41 @@ def _known(work: UnitOfWork) -> Sequence[Slot]:
     return [slot for document in documents for slot in derpmap.slots_of(json.loads(document))]
 
 
+def _record_own(work: UnitOfWork, version: AclVersion, form: FormName) -> None:
+    record_download(
+        work,
+        user_id=version.user_id,
+        username=work.actor.name,
+        number=version.number,
+        form=form,
+    )
+
+
 def record_download(
     work: UnitOfWork,
     *,
-    version: AclVersion,
+    user_id: int,
+    username: str,
+    number: int,
     form: FormName,
     machine: str | None = None,
     once_key: str | None = None,
 ) -> None:
-    """Log that somebody took a version: from where, with what, in which form.
+    """Log that somebody took a version of a user's: from where, with what, in which form.
 
     `machine` stands in for what the actor says of his machine.
     """
     browser = browser_of(work.actor.user_agent)
     work.session.add(
         AclDownload(
-            user_id=version.user_id,
-            username=users.get(work, version.user_id).username,
+            user_id=user_id,
+            username=username,
             ip_address=work.actor.ip,
             location=place_of(work.actor.ip).label_zh,
             machine_code=machine or work.actor.machine or None,
             browser=browser.name,
             system=browser.system,
-            acl_version=str(version.number),
+            acl_version=str(number),
             form=form,
             created_at=work.now,
             once_key=once_key,
