@@ -60,18 +60,26 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// build makes what is tested. DERPMAN_DERPER spares building derper.
+// build makes what is tested. DERPMAN_DERPER spares building derper;
+// DERPMAN_RACE builds the node with the race detector.
 func build(folder string) (err error) {
-	goBuild := func(output, pkg string, env ...string) error {
-		command := exec.Command("go", "build", "-o", output, pkg)
-		command.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	goBuild := func(output, pkg string, flags ...string) error {
+		command := exec.Command("go", append(append([]string{"build"}, flags...), "-o", output, pkg)...)
+		command.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if len(flags) > 0 {
+			command.Env = os.Environ()
+		}
 		if text, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
 		}
 		return nil
 	}
 	nodeBinary = filepath.Join(folder, "derpman-node")
-	if err := goBuild(nodeBinary, "derpman/node/cmd/derpman-node"); err != nil {
+	var race []string
+	if os.Getenv("DERPMAN_RACE") != "" {
+		race = []string{"-race"}
+	}
+	if err := goBuild(nodeBinary, "derpman/node/cmd/derpman-node", race...); err != nil {
 		return err
 	}
 	if derperBinary = os.Getenv("DERPMAN_DERPER"); derperBinary == "" {
@@ -148,6 +156,9 @@ func (s *server) end() {
 	}
 	s.command.Process.Signal(os.Interrupt)
 	s.command.Wait()
+	if contains(s.log.Bytes(), "DATA RACE") {
+		s.t.Errorf("the node races:\n%s", s.log)
+	}
 }
 
 // panel is one connection to a node.

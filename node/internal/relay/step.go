@@ -131,6 +131,7 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 		}
 		running = nil
 	case run && session.instance.Spec != spec:
+		r.set(protocol.Starting, "")
 		r.end(ctx, session)
 		r.failures, r.notBefore = 0, time.Time{}
 		running = nil
@@ -306,6 +307,9 @@ func (r *Relay) remove(ctx context.Context, instance runtime.Instance) error {
 func (r *Relay) drop(session *session) {
 	r.mu.Lock()
 	r.session = nil
+	if r.state == protocol.Ready { // of a process that is no more
+		r.state = protocol.Starting
+	}
 	r.mu.Unlock()
 	session.close()
 	r.env.Changed(r.ID)
