@@ -19,7 +19,17 @@ from derpman.servers import service as servers
 
 PORT_REST = timedelta(days=7)
 LOGGED_EVENTS = frozenset(
-    {"relay_killed_back", "foreign_removed", "check_failed", "crash_loop", "expired", "gap"}
+    {
+        "relay_killed_back",
+        "start_failed",
+        "check_failed",
+        "expired",
+        "gap",
+        "quota_stopped",
+        "quota_throttled",
+        "foreign_removed",
+        "image_loaded",
+    }
 )
 """What a node did by itself and an operator reads in the server's log."""
 

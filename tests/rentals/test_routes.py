@@ -205,6 +205,23 @@ def test_allocate_never_makes_a_fourth_relay(
     assert {one["username"] for one in listed} == {"carl"}
 
 
+@pytest.mark.parametrize("path", ["/api/container/list", "/api/container/mine"])
+def test_lists_need_few_statements(
+    client: TestClient,
+    statements: list[str],
+    servers: list[int],
+    root: Person,
+    eve: Person,
+    activate: Activate,
+    path: str,
+):
+    activate(root)
+    activate(eve)
+    statements.clear()
+    assert len(client.get(path, headers=root.headers).json()["containers"]) >= 3
+    assert len(statements) <= 5
+
+
 def test_containers_are_listed_by_what_is_wanted_and_what_runs(
     client: TestClient,
     edge: Edge,

@@ -65,6 +65,13 @@ def test_board_searches_filters_and_pages(
     assert client.get("/api/serial/list?sort=x", headers=root.headers).status_code == 422
 
 
+def test_board_needs_few_statements(client: TestClient, statements: list[str], root: Person):
+    generate(client, root, duration_days=30, count=30)
+    statements.clear()
+    assert len(listed(client, root)) == 20
+    assert len(statements) <= 5
+
+
 def test_one_is_shown_and_revoked(client: TestClient, root: Person):
     generate(client, root, duration_days=30)
     [one] = listed(client, root)
