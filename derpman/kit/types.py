@@ -59,10 +59,26 @@ def enum_column(members: type[E]) -> Enum:
     )
 
 
+TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What changes the direction of writing, and so makes a text look like another one."""
+BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
 def _printable(text: str) -> str:
     """Refuse control characters, which no name or note needs and PostgreSQL cannot store all of."""
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in text):
+    refused = ("Cc", "Cs", "Zl", "Zp")
+    if any(unicodedata.category(char) in refused and char not in "\n\t" for char in text):
         raise ValueError("control characters are not allowed")
+    if not TURNING.isdisjoint(text):
+        raise ValueError("characters that turn the direction of writing are not allowed")
+    return text
+
+
+def _visible(text: str) -> str:
+    """Refuse a text of which nothing is seen; joiners, as in emoji, may stand between others."""
+    unseen = ("Cf", "Cn", "Mn", "Zs")
+    if all(unicodedata.category(char) in unseen or char in BLANK_LETTERS for char in text):
+        raise ValueError("there is nothing to see")
     return text
 
 
@@ -71,6 +87,7 @@ Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\n\t]*$"),
     AfterValidator(_printable),
+    AfterValidator(_visible),
 ]
 Note = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_printable)
