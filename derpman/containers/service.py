@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,14 +73,10 @@ def allocate(
         )
         if len(chosen) + len(places) < len(SLOTS):
             raise NotEnoughServers(wanted=len(SLOTS), fit=fit)
-        taken: dict[int, _Place] = {}
-        for server in sorted(chosen, key=lambda server: server.id):
+        for server in chosen:
             del candidates[server.id]
-            place = _take_place(work, server)
-            if place is None:
-                fit -= 1
-            else:
-                taken[server.id] = place
+        taken = _take_places(work, chosen)
+        fit -= len(chosen) - len(taken)
         places += [taken[server.id] for server in chosen if server.id in taken]
     wishes = [(slot, 1, place) for slot, place in zip(SLOTS, places, strict=True)]
     return _want(work, terms, wishes)
@@ -97,7 +93,7 @@ def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placem
     if server is None:
         servers.get(work, server_id)  # unknown is another answer than unfit
         raise ServerNotFit(server_id=server_id)
-    place = _take_place(work, server)
+    place = _take_places(work, [server]).get(server_id)
     if place is None:
         raise NoPortLeft(server_id=server_id)
     generation = work.session.scalar(
@@ -108,25 +104,35 @@ def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placem
     return _want(work, terms, [(slot, (generation or 0) + 1, place)])[0]
 
 
-def _take_place(work: UnitOfWork, server: Candidate) -> _Place | None:
-    """Claim room on a server, which locks its row, and find a free port; None when it has none."""
-    if not servers.claim(work, server_id=server.id):
-        return None
-    claims = work.session.execute(
-        select(PortClaim.port, PortClaim.free_at).where(PortClaim.server_id == server.id)
-    ).all()
-    rested = {port for port, free_at in claims if free_at is not None and free_at <= work.now}
-    busy = {port for port, _ in claims} - rested
-    free = [port for port in range(server.port_from, server.port_to + 1) if port not in busy]
-    if not free:
-        servers.give_back(work, server_id=server.id)
-        return None
-    port = secrets.choice(free)
-    if port in rested:
-        work.session.execute(
-            delete(PortClaim).where(PortClaim.server_id == server.id, PortClaim.port == port)
-        )
-    return _Place(server, port)
+def _take_places(work: UnitOfWork, chosen: Iterable[Candidate]) -> dict[int, _Place]:
+    """Claim room on servers, which locks their rows in the order of ids, and find a free port each.
+
+    A server that has no room or no port any more is left out, and nothing is taken of it.
+    """
+    in_order = sorted(chosen, key=lambda server: server.id)
+    claimed = [server for server in in_order if servers.claim(work, server_id=server.id)]
+    busy: dict[int, set[int]] = {server.id: set() for server in claimed}
+    rested: dict[int, set[int]] = {server.id: set() for server in claimed}
+    claims = select(PortClaim.server_id, PortClaim.port, PortClaim.free_at)
+    for server_id, port, free_at in work.session.execute(
+        claims.where(PortClaim.server_id.in_(busy))
+    ):
+        is_rested = free_at is not None and free_at <= work.now
+        (rested if is_rested else busy)[server_id].add(port)
+    places: dict[int, _Place] = {}
+    for server in claimed:
+        ports = range(server.port_from, server.port_to + 1)
+        free = [port for port in ports if port not in busy[server.id]]
+        if not free:
+            servers.give_back(work, server_id=server.id)
+            continue
+        port = secrets.choice(free)
+        if port in rested[server.id]:
+            work.session.execute(
+                delete(PortClaim).where(PortClaim.server_id == server.id, PortClaim.port == port)
+            )
+        places[server.id] = _Place(server, port)
+    return places
 
 
 def _want(

@@ -71,6 +71,22 @@ def activate(
     )
     work.session.add(rental)
     users.set_rental_expiry(work, user, rental.expires_at)
+    alerts.resolve_alert(work, alert_type=SHORT_OF_SERVERS)
+    facts = {
+        "plan": plan.name,
+        "serial_id": serial.id,
+        "expires_at": rental.expires_at,
+    }
+    logs.record(
+        work, action="rental.activate", object_type="rental", object_id=rental.id, after=facts
+    )
+    logs.record_history(
+        work, user_id=user_id, kind="rental.activated", rental_id=rental.id, detail=facts
+    )
+    logs.record_user(work, user_id=user_id, action="rental.activate", detail={"rental": rental.id})
+    work.emit(RentalActivated(rental_id=rental.id, user_id=user_id))
+    # From here on servers are locked, and others wait: what needs no server was written before.
+    work.session.flush()
     placements = containers.allocate(
         work,
         user_id=user_id,
@@ -82,21 +98,6 @@ def activate(
     acl.issue(
         work, user_id=user_id, rental_id=rental.id, placements=placements, reason="activation"
     )
-    alerts.resolve_alert(work, alert_type=SHORT_OF_SERVERS)
-    facts = {
-        "plan": plan.name,
-        "serial_id": serial.id,
-        "expires_at": rental.expires_at,
-        "server_ids": [placement.server_id for placement in placements],
-    }
-    logs.record(
-        work, action="rental.activate", object_type="rental", object_id=rental.id, after=facts
-    )
-    logs.record_history(
-        work, user_id=user_id, kind="rental.activated", rental_id=rental.id, detail=facts
-    )
-    logs.record_user(work, user_id=user_id, action="rental.activate", detail={"rental": rental.id})
-    work.emit(RentalActivated(rental_id=rental.id, user_id=user_id))
     return rental
 
 
