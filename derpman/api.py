@@ -30,6 +30,7 @@ from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
+from derpman.servers.routes import router as servers_router
 from derpman.settings import Settings
 from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
@@ -44,6 +45,7 @@ ROUTERS: list[APIRouter] = [
     acl_address_router,
     serials_router,
     containers_router,
+    servers_router,
     finance_router,
     users_router,
     access_router,

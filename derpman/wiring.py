@@ -28,6 +28,7 @@ from derpman.rentals.events import (
     UserReinstated,
     UserSuspended,
 )
+from derpman.servers.events import ServerJobQueued
 from derpman.settings import Settings
 from derpman.users.events import VerificationAsked
 
@@ -43,6 +44,7 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     PasswordForgotten.name: ["access.send_reset"],
     RentalActivated.name: ["rentals.tell_activated"],
     RentalEnded.name: ["rentals.tell_ended"],
+    ServerJobQueued.name: ["servers.run_job"],
     UserReinstated.name: ["rentals.tell_reinstated"],
     UserSuspended.name: ["rentals.tell_suspended"],
     VerificationAsked.name: ["users.send_code"],

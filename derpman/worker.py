@@ -28,6 +28,7 @@ TASK_MODULES: list[str] = [
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
     "derpman.serials.tasks",
+    "derpman.servers.tasks",
 ]
 
 TIMETABLE: dict[str, dict[str, Any]] = {
@@ -43,6 +44,7 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "send due mails": {"task": "notifications.send_due", "schedule": 15},
     "watch waiting mails": {"task": "alerts.watch_mails", "schedule": 60},
     "end expired rentals": {"task": "rentals.end_expired", "schedule": 30},
+    "resume lost server jobs": {"task": "servers.resume_jobs", "schedule": 20},
     "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }

@@ -35,11 +35,6 @@ class ChangedMeanwhile(Conflict):
     text = "Somebody changed this server meanwhile. Look at it again."
 
 
-class PortsInUse(Conflict):
-    code = "servers.ports_in_use"
-    text = "Relays on this server use ports outside {port_from}-{port_to}."
-
-
 class PortRangeInvalid(Invalid):
     code = "servers.port_range_invalid"
     text = "The port range must not be empty: {port_from}-{port_to}."
@@ -48,6 +43,16 @@ class PortRangeInvalid(Invalid):
 class SshKeyInvalid(Invalid):
     code = "servers.ssh_key_invalid"
     text = "This private key cannot be read. Is it complete, and is the passphrase right?"
+
+
+class HostKeyInvalid(Invalid):
+    code = "servers.host_key_invalid"
+    text = "This is no SSH host key."
+
+
+class NotBuilt(Conflict):
+    code = "servers.not_built"
+    text = "The node has not been built on this panel. Run `derpman node build`."
 
 
 class BootstrapTokenInvalid(Forbidden):
@@ -69,3 +74,15 @@ class NodeError(TransientFailure):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail[:500]
+
+
+class StepFailed(Exception):
+    """A step of a job cannot be done. `code` is stable; `params` fill its sentence and are shown.
+
+    Never pass a secret.
+    """
+
+    def __init__(self, code: str, **params: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = params

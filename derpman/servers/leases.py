@@ -193,7 +193,9 @@ def record_snapshot(
     host: dict[str, Any] = snapshot.get("host") or {}
     values: dict[str, object] = {"contact_at": work.now, "cursor": snapshot["cursor"]}
     if snapshot["whole"]:
-        values["host"] = json.dumps(host, separators=(",", ":"))
+        rate = sum(relay.get("rate_bytes_per_second", 0) for relay in snapshot["relays"])
+        figures = {**host, "rate_bytes_per_second": rate}
+        values["host"] = json.dumps(figures, separators=(",", ":"))
     _write(work, worker, server_id, **values)
     observe(work, server_id, snapshot)
     if snapshot["whole"]:  # afterwards: the server's row comes late in the order of locks

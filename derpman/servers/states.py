@@ -17,6 +17,10 @@ TRANSITIONS = {
     (ServerStatus.FAILED, "retry"): ServerStatus.ADDING,
     (ServerStatus.HEALTHY, "lose"): ServerStatus.UNHEALTHY,
     (ServerStatus.UNHEALTHY, "recover"): ServerStatus.HEALTHY,
+    (ServerStatus.ADDING, "retry"): ServerStatus.ADDING,  # a script was awaited that never ran
+    (ServerStatus.HEALTHY, "check"): ServerStatus.HEALTHY,
+    (ServerStatus.UNHEALTHY, "check"): ServerStatus.UNHEALTHY,
+    (ServerStatus.ADDING, "remove"): ServerStatus.REMOVED,
     (ServerStatus.FAILED, "remove"): ServerStatus.REMOVED,
     (ServerStatus.HEALTHY, "remove"): ServerStatus.REMOVED,
     (ServerStatus.UNHEALTHY, "remove"): ServerStatus.REMOVED,

@@ -1,0 +1,63 @@
+"""Selects behind the lists of servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, or_, select
+
+from derpman.kit.paging import page
+from derpman.kit.work import UnitOfWork
+from derpman.servers.models import Server, ServerLink
+from derpman.servers.states import ServerStatus
+
+
+def servers(
+    work: UnitOfWork,
+    *,
+    before: int | None,
+    limit: int,
+    region: str | None = None,
+    status: ServerStatus | None = None,
+    search: str | None = None,
+) -> tuple[list[Server], int | None]:
+    """Return servers, newest first; removed ones only when asked for by `status`."""
+    found = select(Server)
+    if status is None:
+        found = found.where(Server.status != ServerStatus.REMOVED)
+    else:
+        found = found.where(Server.status == status)
+    if region is not None:
+        found = found.where(Server.region == region)
+    if search:
+        columns = (Server.ip, Server.public_ip, Server.region, Server.account_phone)
+        found = found.where(or_(*(one.contains(search, autoescape=True) for one in columns)))
+    return page(work.session, found, Server.id, before, limit)
+
+
+def links(work: UnitOfWork, server_ids: Sequence[int]) -> dict[int, ServerLink]:
+    """Return what is known of servers' nodes, by server."""
+    found = select(ServerLink).where(ServerLink.server_id.in_(server_ids))
+    return {link.server_id: link for link in work.session.scalars(found)}
+
+
+def regions(work: UnitOfWork) -> list[tuple[str, int, int, int, int, float]]:
+    """Return region, servers, healthy ones, users, capacity and mean load, by region."""
+    healthy = Server.status == ServerStatus.HEALTHY
+    rows = work.session.execute(
+        select(
+            Server.region,
+            func.count(Server.id),
+            func.count(Server.id).filter(healthy),
+            func.sum(Server.relay_count),
+            func.sum(Server.capacity),
+            func.avg(Server.load),
+        )
+        .where(Server.status != ServerStatus.REMOVED)
+        .group_by(Server.region)
+        .order_by(Server.region)
+    )
+    return [
+        (region, servers, fit, int(users or 0), int(capacity or 0), float(load or 0))
+        for region, servers, fit, users, capacity, load in rows
+    ]
