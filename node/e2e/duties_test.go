@@ -432,3 +432,61 @@ func hasFalse(of map[int64]bool) bool {
 	}
 	return false
 }
+
+func TestRelaysEndWithTheNodeWhereThatIsAskedFor(t *testing.T) {
+	s := startServer(t, "--stop-relays")
+	one, two := newDevice(), newDevice()
+	relay := newRelay(t, 1, one, two)
+	p := s.panel()
+	p.apply(1, relay)
+	p.awaitRelay(1, proven)
+	a, b := one.mustDial(t, relay), two.mustDial(t, relay)
+	a.send(two, b, make([]byte, 700))
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.command.Wait()
+	if s.processOf(1) != 0 {
+		t.Fatal("the relay outlived the node")
+	}
+	s.start()
+	p = s.panel()
+	p.awaitRelay(1, ready)
+	if starts := p.snapshot().Starts; len(starts) != 1 || starts[0].Gap || starts[0].SentBytes-starts[0].ProbeBytes != 700 {
+		t.Fatalf("finished starts: %+v", starts)
+	}
+}
+
+func TestRelaysOutliveANodeThatIsToldToEnd(t *testing.T) {
+	s := startServer(t)
+	p := s.panel()
+	p.apply(1, newRelay(t, 1))
+	before := p.awaitRelay(1, ready)
+	s.command.Process.Signal(syscall.SIGTERM)
+	s.command.Wait()
+	s.start()
+	if after := s.panel().awaitRelay(1, ready); *after.StartID != *before.StartID {
+		t.Fatal("the relay was started anew")
+	}
+}
+
+func TestTurnsAreToldOnceOverRestartsOfTheNode(t *testing.T) {
+	s := startServer(t)
+	one, two := newDevice(), newDevice()
+	relay := newRelay(t, 1, one, two)
+	relay.Quota = &protocol.Quota{LimitBytes: 100, AtLimit: protocol.AtLimitThrottle, ThrottleBytesPerSecond: 100_000}
+	p := s.panel()
+	p.apply(1, relay)
+	p.awaitRelay(1, ready)
+	a, b := one.mustDial(t, relay), two.mustDial(t, relay)
+	a.send(two, b, make([]byte, 200))
+	p.awaitEvent("quota_throttled")
+	s.command.Process.Signal(syscall.SIGTERM)
+	s.command.Wait()
+	s.start()
+	p = s.panel()
+	p.awaitRelay(1, func(r protocol.RelayStatus) bool { return ready(r) && r.Throttled })
+	if told := eventsOf(p.snapshot(), "quota_throttled"); len(told) != 1 {
+		t.Fatalf("told %d times", len(told))
+	}
+}

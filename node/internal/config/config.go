@@ -31,6 +31,7 @@ type Config struct {
 	AuthorizedKeys string `json:"authorized_keys"`
 	Admission      string `json:"admission"`
 	RelayMemory    int64  `json:"relay_memory"`
+	StopRelays     bool   `json:"stop_relays"`
 }
 
 // Load takes the defaults, then the file, then the flags.
@@ -79,6 +80,7 @@ func declare(flags *flag.FlagSet, c *Config, path *string) {
 	flags.StringVar(&c.Ports, "ports", c.Ports, "ports that relays may have, first-last")
 	flags.StringVar(&c.AuthorizedKeys, "authorized-keys", c.AuthorizedKeys, "file whose line for the panel retire removes")
 	flags.StringVar(&c.Admission, "admission", c.Admission, "loopback address that relays ask; port 0 chooses one and keeps it")
+	flags.BoolVar(&c.StopRelays, "stop-relays", c.StopRelays, "stop the relays when the node is told to end (they outlive it otherwise)")
 	flags.Int64Var(&c.RelayMemory, "relay-memory", c.RelayMemory, "memory limit of a relay's container in bytes")
 }
 

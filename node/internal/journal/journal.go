@@ -57,6 +57,7 @@ type Journal struct {
 	mu      sync.Mutex
 	file    *os.File
 	unsaved bool // written, not yet synced
+	torn    bool // a write failed, and may have left half a line
 	epoch   string
 	seq     int64
 	limit   int64
@@ -242,20 +243,30 @@ func (j *Journal) find(seq int64) (int, bool) {
 	return slices.BinarySearchFunc(j.entries, seq, func(e entry, seq int64) int { return cmp.Compare(e.Seq, seq) })
 }
 
+// write adds a line for an entry that is remembered already. After a failure,
+// as on a full disk, the whole file is written anew as soon as that works.
 func (j *Journal) write(e entry) {
+	if j.torn {
+		j.torn = j.rewrite() != nil
+		return
+	}
 	j.lines++
 	j.unsaved = true
 	line, err := json.Marshal(e)
-	if err == nil && j.file != nil {
+	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))
 	}
 	if err != nil {
+		j.torn = true
 		slog.Error("journal not written", "error", err)
 	}
 }
 
 func (j *Journal) sync() {
-	if !j.unsaved || j.file == nil {
+	if j.torn {
+		j.torn = j.rewrite() != nil
+	}
+	if !j.unsaved {
 		return
 	}
 	if err := j.file.Sync(); err != nil {
@@ -285,13 +296,12 @@ func (j *Journal) rewrite() error {
 	if err := disk.Replace(j.path, buffer.Bytes(), 0o600); err != nil {
 		return err
 	}
-	if j.file != nil {
-		j.file.Close()
-	}
 	file, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		j.file = nil
 		return err
+	}
+	if j.file != nil {
+		j.file.Close()
 	}
 	j.file, j.unsaved, j.lines = file, false, len(j.entries)
 	return nil

@@ -20,6 +20,7 @@ type account struct {
 	Received   int64     `json:"received"`
 	Probe      int64     `json:"probe"`
 	Highest    int64     `json:"highest"` // total never told lower than this
+	Stance     string    `json:"stance"`  // that was told last
 
 	readAt time.Time
 	rate   int64
@@ -38,6 +39,7 @@ type Ledger struct {
 	mu       sync.Mutex
 	accounts map[int64]*account
 	unsaved  bool
+	failing  bool // the last save failed, and was told
 	saving   sync.Mutex
 }
 
@@ -143,6 +145,17 @@ func (l *Ledger) Probed(relay int64, startID string, bytes int64) {
 	}
 }
 
+// Mark keeps a word on where the relay stands and answers the one before it,
+// so that a turn is told once, also over restarts of the node.
+func (l *Ledger) Mark(relay int64, stance string) (before string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.account(relay)
+	before, a.Stance = a.Stance, stance
+	l.unsaved = l.unsaved || before != stance
+	return before
+}
+
 // Total is what the relay sent over all starts, less our own probes.
 func (l *Ledger) Total(relay int64) int64 {
 	l.mu.Lock()
@@ -207,10 +220,12 @@ func (l *Ledger) Save() {
 	}
 	l.unsaved = false
 	l.mu.Unlock()
-	if err := disk.ReplaceJSON(l.path, copied); err != nil {
+	err := disk.ReplaceJSON(l.path, copied)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && !l.failing {
 		slog.Error("counters not saved", "error", err)
-		l.mu.Lock()
-		l.unsaved = true
-		l.mu.Unlock()
 	}
+	l.failing = err != nil
+	l.unsaved = l.unsaved || l.failing
 }

@@ -18,7 +18,7 @@ func (n *Node) Listen(listen protocol.Listen) error {
 	case listen.Seconds < 1 || listen.Seconds > survey.MaxSeconds:
 		return protocol.Invalid("seconds must be 1 to %d", survey.MaxSeconds)
 	case !survey.IsToken(listen.Token):
-		return protocol.Invalid("token is not 8 to 128 letters and digits")
+		return protocol.Invalid("token is not 8 to 128 letters, digits, - and _")
 	}
 	n.applying.Lock() // a relay must not be given a port while it is opened here
 	defer n.applying.Unlock()

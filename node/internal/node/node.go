@@ -95,7 +95,7 @@ func Open(c *config.Config, rt runtime.Runtime) (*Node, error) {
 		Runtime: rt, Admission: n.admission, AdmitAt: "http://" + n.admitAt.Addr().String(),
 		Journal: n.journal, Ledger: n.ledger, Folder: n.path("relays"),
 		Slots: make(chan struct{}, 8), Looks: make(chan struct{}, 4),
-		Changed: n.changes.note, Gone: n.gone,
+		StopLast: c.StopRelays, Changed: n.changes.note, Gone: n.gone,
 	}
 	return n, nil
 }
@@ -118,6 +118,8 @@ func lockState(path string) (*os.File, error) {
 // Run does the node's work until the context ends. Relays run on after that.
 // started is called when requests can be taken.
 func (n *Node) Run(ctx context.Context, started func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	n.ctx = ctx
 	var desired protocol.Apply
 	if _, err := disk.ReadJSON(n.path("desired.json"), &desired); err != nil {
@@ -134,26 +136,26 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, n.admitAt) }()
 	n.findTraces()
-	go n.followRuntime(ctx)
+	n.running.Go(func() { n.followRuntime(ctx) })
 	started()
-	n.keepHouse(ctx, served)
+	err := n.keepHouse(ctx, served)
+	cancel()
 	n.running.Wait()
 	n.ledger.Save()
 	n.journal.Sync()
-	return ctx.Err()
+	return err
 }
 
 // keepHouse saves counters, syncs the journal and sweeps until the context ends.
-func (n *Node) keepHouse(ctx context.Context, served <-chan error) {
+func (n *Node) keepHouse(ctx context.Context, served <-chan error) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for tick := 1; ; tick++ {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case err := <-served:
-			slog.Error("admission ended", "error", err)
-			return
+			return fmt.Errorf("admission ended: %w", err)
 		case <-second.C:
 		}
 		n.ledger.Save()

@@ -25,6 +25,7 @@ type Surroundings struct {
 	Folder    string        // holds one folder per relay
 	Slots     chan struct{} // bounds starts and stops side by side
 	Looks     chan struct{} // bounds full checks side by side
+	StopLast  bool          // relays end with the node when it is told to end
 	Changed   func(relay int64)
 	// Gone is asked when nothing of an unwanted relay is left. It answers
 	// false when the relay has been wanted again meanwhile.
@@ -121,6 +122,8 @@ func rulesOf(wanted *protocol.Relay) *admission.Rules {
 	return rules
 }
 
+const removing = "removing"
+
 // stance is what time and counters make of the wish.
 type stance struct {
 	run       bool
@@ -134,7 +137,7 @@ func (r *Relay) stand(now time.Time) stance {
 	w := r.wanted
 	switch {
 	case w == nil:
-		return stance{reason: "removing"}
+		return stance{reason: removing}
 	case !w.Running:
 		return stance{reason: "not_wanted"}
 	case w.ExpiresAt != nil && !now.Before(*w.ExpiresAt):
@@ -165,7 +168,7 @@ func (r *Relay) reconsider() {
 }
 
 // Run keeps the relay as wanted until it is gone or the context ends. A
-// relay outlives the node: the end of the context does not stop it.
+// relay outlives the node, unless StopLast says otherwise.
 func (r *Relay) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		next, gone := r.step(ctx)
@@ -182,9 +185,14 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 	r.mu.Lock()
 	session := r.session
-	r.session = nil
 	r.mu.Unlock()
-	if session != nil {
+	switch {
+	case session == nil:
+	case r.env.StopLast:
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		r.end(last, session)
+	default:
 		session.close()
 	}
 }

@@ -53,7 +53,8 @@ type session struct {
 // follow begins to look after a process that has just been started or found.
 func (r *Relay) follow(ctx context.Context, instance runtime.Instance, spec runtime.Spec, rate int64) *session {
 	wanted := r.Wanted()
-	ctx, cancel := context.WithCancel(ctx)
+	// Its end comes by close, which may take a last look first.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &session{relay: r, instance: instance, begun: time.Now(), lostAt: r.lostAt, cancel: cancel, rate: rate}
 	r.lostAt = time.Time{}
 	if rate == unknownRate && time.Since(instance.StartedAt) > 0 {

@@ -77,19 +77,25 @@ func (r *Relay) step(ctx context.Context) (next time.Time, gone bool) {
 // act tells of a new stance, once.
 func (r *Relay) act(stand stance) {
 	r.mu.Lock()
-	before := r.stance
+	changed := r.stance != stand
 	r.stance = stand
 	r.mu.Unlock()
-	if before == stand {
+	if !changed || stand.reason == removing {
 		return
 	}
-	switch {
-	case stand.reason == "expired" && before.run:
-		r.env.Journal.Event(r.ID, "expired", nil)
-	case stand.reason == "quota" && before.run:
-		r.env.Journal.Event(r.ID, "quota_stopped", map[string]any{"total_sent_bytes": r.env.Ledger.Total(r.ID)})
-	case stand.throttled && !before.throttled:
-		r.env.Journal.Event(r.ID, "quota_throttled", map[string]any{"rate_bytes_per_second": stand.rate})
+	word := stand.reason
+	if stand.throttled {
+		word = "throttled"
+	}
+	if r.env.Ledger.Mark(r.ID, word) != word {
+		switch word {
+		case "expired":
+			r.env.Journal.Event(r.ID, "expired", nil)
+		case "quota":
+			r.env.Journal.Event(r.ID, "quota_stopped", map[string]any{"total_sent_bytes": r.env.Ledger.Total(r.ID)})
+		case "throttled":
+			r.env.Journal.Event(r.ID, "quota_throttled", map[string]any{"rate_bytes_per_second": stand.rate})
+		}
 	}
 	r.env.Changed(r.ID)
 }

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"derpman/node/internal/node"
@@ -93,26 +92,38 @@ func (s *Server) listen() (*net.UnixListener, error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	// It gets its name when owner and mode are right.
+	fresh := s.path + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	// Nobody may connect before owner and mode are right.
-	mask := syscall.Umask(0o177)
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"})
-	syscall.Umask(mask)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
-	listener.SetUnlinkOnClose(false) // another node may have taken the path
+	listener.SetUnlinkOnClose(false)
+	if err := s.hand(fresh); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// hand gives the socket to the group and puts it in place of an older one.
+func (s *Server) hand(fresh string) error {
 	if group, err := user.LookupGroup(s.group); err == nil && os.Geteuid() == 0 {
-		if id, err := strconv.Atoi(group.Gid); err == nil {
-			if err := os.Chown(s.path, -1, id); err != nil {
-				listener.Close()
-				return nil, err
-			}
+		id, err := strconv.Atoi(group.Gid)
+		if err != nil {
+			return err
+		}
+		if err := os.Chown(fresh, -1, id); err != nil {
+			return err
 		}
 	}
-	return listener, os.Chmod(s.path, 0o660)
+	if err := os.Chmod(fresh, 0o660); err != nil {
+		return err
+	}
+	return os.Rename(fresh, s.path)
 }
 
 // conversation is one connection. Lines are written whole, one at a time.

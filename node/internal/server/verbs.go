@@ -106,7 +106,7 @@ func checkTarget(target protocol.Target) error {
 	case badPort(target.Port) || (target.StunPort != nil && badPort(*target.StunPort)):
 		return protocol.Invalid("a port is not within 1-65535")
 	case target.Token != nil && !survey.IsToken(*target.Token):
-		return protocol.Invalid("token is not 8 to 128 letters and digits")
+		return protocol.Invalid("token is not 8 to 128 letters, digits, - and _")
 	}
 	return nil
 }

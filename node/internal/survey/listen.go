@@ -135,13 +135,13 @@ func answerDatagrams(connection net.PacketConn, token string) {
 	}
 }
 
-// IsToken says whether text is 8 to 128 letters and digits.
+// IsToken says whether text is 8 to 128 letters, digits, hyphens and underscores.
 func IsToken(text string) bool {
 	if len(text) < 8 || len(text) > 128 {
 		return false
 	}
 	for _, c := range text {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
 			return false
 		}
 	}
