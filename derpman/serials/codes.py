@@ -43,7 +43,7 @@ def generate() -> str:
 def parse(typed: str) -> str | None:
     """Return the code that was typed, in groups; None when it has a typing error."""
     code = symbols_of(typed)
-    if len(code) != LENGTH or not _VALUES.keys() >= set(code) or _sum(code) != 0:
+    if len(code) != LENGTH or not could_begin_with(code) or _sum(code) != 0:
         return None
     return grouped(code)
 
@@ -54,6 +54,11 @@ def symbols_of(typed: str) -> str:
     return "".join(
         char for char in plain if not char.isspace() and unicodedata.category(char) != "Pd"
     )
+
+
+def could_begin_with(symbols: str) -> bool:
+    """Tell whether a code may begin with these symbols."""
+    return len(symbols) <= LENGTH and _VALUES.keys() >= set(symbols)
 
 
 def grouped(symbols: str) -> str:

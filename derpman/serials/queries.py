@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, false, select
 
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
@@ -21,8 +21,11 @@ def _found(
 ) -> Select[Serial]:
     found = select(Serial)
     if code:
+        symbols = codes.symbols_of(code)
         found = found.where(
-            Serial.code.startswith(codes.grouped(codes.symbols_of(code)), autoescape=True)
+            Serial.code.startswith(codes.grouped(symbols))
+            if codes.could_begin_with(symbols)
+            else false()
         )
     if status is not None:
         found = found.where(Serial.status == status)
