@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from tests.system.processes import run
+from tests.system.processes import Impossible, run
 
 FOLDER = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
@@ -27,6 +27,13 @@ def remove(name: str) -> None:
     for word in run(["ip", "netns", "pids", name], check=False).stdout.split():
         _kill(int(word))
     run(["ip", "netns", "del", name], check=False)
+
+
+def isolate() -> None:
+    """Leave every network: from now on this program and what it starts have loopback only."""
+    if _libc.unshare(_CLONE_NEWNET) != 0:
+        raise Impossible("it needs root: a network of its own")
+    run(["ip", "link", "set", "lo", "up"])
 
 
 def existing(prefix: str) -> list[str]:
