@@ -14,6 +14,7 @@ type account struct {
 	Before     int64     `json:"before"` // all finished starts, less our own probes
 	Generation int64     `json:"generation"`
 	Restarts   int64     `json:"restarts"` // starts of this generation after its first
+	Launched   int64     `json:"launched"` // generation that was last about to start
 	StartID    string    `json:"start_id,omitempty"`
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	Sent       int64     `json:"sent"`
@@ -58,6 +59,30 @@ func (l *Ledger) account(relay int64) *account {
 		l.accounts[relay] = a
 	}
 	return a
+}
+
+// Launch notes, durably, which generation is about to be started, so that it
+// is known for ours should the node end before it has seen it run.
+func (l *Ledger) Launch(relay, generation int64) {
+	l.mu.Lock()
+	a := l.account(relay)
+	known := a.Launched == generation
+	a.Launched = generation
+	l.unsaved = l.unsaved || !known
+	l.mu.Unlock()
+	if !known {
+		l.Save()
+	}
+}
+
+// Launched is the generation that was last about to be started.
+func (l *Ledger) Launched(relay int64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.accounts[relay]; a != nil {
+		return a.Launched
+	}
+	return 0
 }
 
 // Begin notes which start of the relay runs now. A start that ran before it
@@ -112,7 +137,10 @@ func (l *Ledger) Finish(relay int64, gap bool) string {
 func (l *Ledger) Running(relay int64) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.account(relay).StartID
+	if a := l.accounts[relay]; a != nil {
+		return a.StartID
+	}
+	return ""
 }
 
 // Note enters a reading and says whether bytes have flowed since the last one.

@@ -150,8 +150,10 @@ func (r *Relay) discard(ctx context.Context, instance runtime.Instance) {
 	if err := r.remove(ctx, instance); err != nil {
 		return
 	}
-	if r.env.Ledger.Running(r.ID) == instance.StartID {
+	if running := r.env.Ledger.Running(r.ID); running != "" && running == instance.StartID {
 		r.finish(true) // a start of ours that was to end when the node itself did
+	} else if instance.Generation == r.env.Ledger.Launched(r.ID) {
+		slog.Info("leftover removed", "relay", r.ID, "generation", instance.Generation)
 	} else if instance.Condition == runtime.Running || r.foreign {
 		r.env.Journal.Foreign(instance.Handle, r.ID, instance.Generation)
 	}
@@ -232,6 +234,7 @@ func (r *Relay) launch(ctx context.Context, spec runtime.Spec, stand stance) (ru
 	if err := r.writeFiles(spec, stand.rate); err != nil {
 		return runtime.Instance{}, err
 	}
+	r.env.Ledger.Launch(r.ID, spec.Generation)
 	return r.env.Runtime.Start(ctx, spec)
 }
 
