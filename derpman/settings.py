@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         default=20, gt=0, le=120, description="Longest wait for any answer of the mail server."
     )
 
+    allow_private_links: bool = Field(
+        default=False,
+        description="Let channels and linked control servers stand at private or loopback "
+        "addresses. For closed networks and tests only: whoever may enter an address reaches "
+        "what this machine reaches.",
+    )
     acl_grace_days: int = Field(
         default=0, ge=0, le=30, description="Days an ACL goes on working after its 32 days."
     )
