@@ -63,7 +63,7 @@ def speed_of_activation(drill: Drill, panel: Panel, fleet: Fleet) -> None:
         ours: list[float] = []
         bare: list[float] = []
         for number, code in enumerate(codes):
-            bare.append(timed(lambda: _bare_runs(servers, number)))  # noqa: B023 # run at once
+            bare.append(timed(lambda: bare_runs(servers, number)))  # noqa: B023 # run at once
             customer = panel.customer(f"speed{number}")
             ours.append(activate(customer, code))
             panel.admin.post(f"/api/user/{customer.id}/rental/end", reason="measured")
@@ -74,7 +74,7 @@ def speed_of_activation(drill: Drill, panel: Panel, fleet: Fleet) -> None:
     drill.figure("ratio", activation / run_s, at_most=2)
 
 
-def _bare_runs(servers: list[Server], number: int) -> None:
+def bare_runs(servers: list[Server], number: int) -> None:
     """Three `docker run` over SSH side by side, as by hand, and removed again unmeasured."""
 
     def one(server: Server) -> None:
