@@ -14,7 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy.exc import DatabaseError
 
+from derpman.cli_server import app as server
 from derpman.kit import journal
 from derpman.kit.errors import DomainError
 from derpman.settings import Settings
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
     from derpman.kit.processes import Child
     from derpman.wiring import System
 
-app = typer.Typer(no_args_is_help=True, help="DERP Management: rent out private DERP relays.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # they may be secrets
+    help="DERP Management: rent out private DERP relays.",
+)
 db = typer.Typer(no_args_is_help=True, help="The database.")
 admin = typer.Typer(no_args_is_help=True, help="Administrators.")
-server = typer.Typer(no_args_is_help=True, help="Servers that carry relays.")
 node = typer.Typer(no_args_is_help=True, help="The program that runs on servers.")
 serial = typer.Typer(no_args_is_help=True, help="Serial numbers.")
 rental = typer.Typer(no_args_is_help=True, help="Rentals.")
@@ -66,6 +71,10 @@ def main() -> None:
         app()
     except DomainError as error:
         err.print(f"[red]{error.message}[/red] [dim]({error.code})[/dim]")
+        sys.exit(1)
+    except DatabaseError as error:
+        err.print(f"[red]The database says no:[/red] {error.orig}")
+        err.print("Is it up, and up to date? See `derpman db upgrade` and `derpman doctor`.")
         sys.exit(1)
 
 

@@ -1,0 +1,190 @@
+"""`derpman server …`: add, list, check and remove servers from the shell, each step shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from derpman.wiring import System
+
+app = typer.Typer(no_args_is_help=True, help="Servers that carry relays.")
+out = Console()
+err = Console(stderr=True)
+
+
+def _system() -> System:
+    from derpman.kit import journal
+    from derpman.settings import Settings
+    from derpman.wiring import assemble
+
+    settings = Settings()
+    journal.configure(level="ERROR", as_json=settings.log_json, process="cli")
+    return assemble(settings)
+
+
+@app.command("add")
+def add(
+    ip: Annotated[str, typer.Argument(help="Address that customers connect to.")],
+    region: Annotated[str, typer.Argument(help="Where it stands, as customers read it.")],
+    user: Annotated[
+        str, typer.Option(help="Administrator: root, or one who may use sudo.")
+    ] = "root",
+    key: Annotated[Path | None, typer.Option(help="File with his private key.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option(help="Read his password (for SSH and sudo) from stdin.")
+    ] = False,
+    local: Annotated[
+        Path | None, typer.Option(help="Socket of a node on this machine, instead of SSH.")
+    ] = None,
+    ssh_port: int = 22,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="SHA256:… of the host key, when you know it.")
+    ] = None,
+    account_phone: Annotated[str | None, typer.Option(help="Phone of the cloud account.")] = None,
+    registered_place: Annotated[
+        str | None, typer.Option(help="Where in China the address is registered.")
+    ] = None,
+    monthly_allowance_gb: Annotated[int | None, typer.Option(min=1)] = None,
+    ports: Annotated[str, typer.Option(help="Range for relays, TCP and UDP.")] = "20000-29999",
+    capacity: Annotated[int, typer.Option(min=0, help="0: proposed from memory.")] = 0,
+) -> None:
+    """Set a server up over SSH; the administrator's access is used once and not kept."""
+    from derpman.servers import service
+    from derpman.servers.models import Transport
+    from derpman.servers.rootshell import Credential
+
+    credential = None
+    if local is None:
+        password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+        if key is None and password is None:
+            err.print("Give the administrator's access: --key FILE or --password-stdin.")
+            raise typer.Exit(2)
+        credential = Credential(
+            user=user,
+            password=password,
+            private_key=key.read_text() if key else None,
+            sudo_password=password,
+        )
+    first, _, last = ports.partition("-")
+    if not (first.isdigit() and last.isdigit()):
+        err.print("Ports are a range such as 20000-29999.")
+        raise typer.Exit(2)
+    system = _system()
+    server, job = system.edge()(
+        service.add,
+        ip=ip,
+        region=region,
+        transport=Transport.SSH if local is None else Transport.LOCAL,
+        credential=credential,
+        fingerprint=fingerprint,
+        waits=True,
+        socket_path=str(local.resolve()) if local else None,
+        ssh_port=ssh_port,
+        account_phone=account_phone,
+        registered_place=registered_place,
+        monthly_allowance_bytes=monthly_allowance_gb and monthly_allowance_gb * 10**9,
+        port_from=int(first),
+        port_to=int(last),
+        capacity=capacity,
+    )
+    out.print(f"Server {server.id} ({server.ip}):")
+    _do(system, job.id)
+
+
+@app.command("list")
+def list_servers() -> None:
+    """Show every server: place, users, load, state."""
+    from derpman.servers import queries
+
+    edge = _system().edge()
+    table = Table("id", "ip", "region", "state", "users", "capacity", "load", "node", "trouble")
+    before: int | None = None
+    while True:
+        servers, before = edge.read(queries.servers, before=before, limit=200)
+        links = edge.read(queries.links, [server.id for server in servers])
+        for server in servers:
+            link = links.get(server.id)
+            table.add_row(
+                str(server.id),
+                server.ip,
+                server.region,
+                server.status,
+                str(server.relay_count),
+                str(server.capacity),
+                f"{server.load:.2f}",
+                link.node_version if link else "",
+                link.error if link else "",
+            )
+        if before is None:
+            break
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print("There are no servers yet. Add one with `derpman server add`.")
+
+
+@app.command("check")
+def check(server_id: int) -> None:
+    """Look at a server: its node, its ports from outside, its clock, its distance."""
+    from derpman.servers import service
+
+    system = _system()
+    _do(system, system.edge()(service.check, server_id=server_id, waits=True).id)
+
+
+@app.command("remove")
+def remove(server_id: int, reason: str | None = None) -> None:
+    """Remove a server that carries no relays, and clean up on it."""
+    from derpman.servers import service
+
+    system = _system()
+    job = system.edge()(service.remove, server_id=server_id, reason=reason, waits=True)
+    _do(system, job.id)
+
+
+def _do(system: System, job_id: int) -> None:
+    """Do a job in this process and show its steps as they go; status 1 when it fails."""
+    from derpman.servers import adding, jobrun
+
+    means = jobrun.Means(
+        edge=system.edge(),
+        build_dir=system.settings.build_dir,
+        relay_memory_bytes=system.settings.server_capacity_memory_bytes,
+    )
+    failed = False
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err
+    ) as progress:
+        tell = _teller(progress)
+
+        def told(name: str, state: str, message: str) -> None:
+            nonlocal failed
+            failed = failed or state == "failed"
+            tell(name, state, message)
+
+        jobrun.run(means, job_id, adding.PROGRAMS, told)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _teller(progress: Progress) -> Callable[[str, str, str], None]:
+    bars: dict[str, int] = {}
+
+    def tell(name: str, state: str, message: str) -> None:
+        if name not in bars:
+            bars[name] = progress.add_task(name, total=1)
+        bar = progress.tasks[bars[name]].id
+        if state == "done":
+            progress.update(bar, description=f"[green]✓[/green] {name}", completed=1)
+        elif state == "failed":
+            progress.update(bar, description=f"[red]✗ {name}[/red]: {message}", completed=1)
+
+    return tell
