@@ -85,17 +85,31 @@ def migrated_server() -> Iterator[str]:
 
 
 def empty(url: str) -> None:
-    """Delete every row that tests write; what migrations and seeds wrote is written again."""
+    """Delete every row that tests write; what migrations and seeds wrote is written again.
+
+    Only tables that have rows are emptied: truncating all of them takes a second.
+    """
     from derpman.kit.db import Base
 
     engine = engine_for(url)
     with engine.begin() as connection:
         names = [table.name for table in reversed(Base.metadata.sorted_tables)]
+        look = " UNION ALL ".join(
+            f"SELECT '{name}' FROM (SELECT 1) AS one WHERE EXISTS (SELECT 1 FROM {name})"  # noqa: S608 # our own names
+            for name in names
+        )
+        filled = connection.scalars(text(look)).all()
         if engine.dialect.name == "postgresql":
-            connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
+            # Neither foreign keys nor the triggers that keep logs from being changed.
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for name in filled:
+                connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608 # our own names
+            connection.execute(
+                text("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+            )
         else:
             connection.execute(text("SET foreign_key_checks=0"))
-            for name in names:
+            for name in filled:
                 connection.execute(text(f"TRUNCATE {name}"))
             connection.execute(text("SET foreign_key_checks=1"))
     engine.dispose()
