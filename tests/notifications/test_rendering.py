@@ -1,7 +1,6 @@
 """Every template, in every language, with exactly what it declares."""
 
 import re
-from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -9,38 +8,11 @@ from jinja2 import UndefinedError
 
 from derpman.notifications import rendering
 from derpman.notifications.rendering import FOLDER, LOCALES, TEMPLATES, conceal, render, reveal
-
-PARAMS = {
-    "username": "carl<b>",
-    "minutes": 30,
-    "at": datetime(2026, 3, 1, 8, 0, tzinfo=UTC),
-    "expires_at": datetime(2026, 3, 31, 8, 0, tzinfo=UTC),
-    "ended_at": datetime(2026, 3, 31, 8, 0, tzinfo=UTC),
-    "ip": "198.51.100.7",
-    "place": "上海",
-    "browser": "Chrome 130",
-    "plan": "30 天",
-    "device_limit": 5,
-    "relays": [
-        {"slot": slot, "region": f"r{slot}", "address": "203.0.113.1", "port": 20000 + slot}
-        for slot in (1, 2, 3)
-    ],
-    "reason": "because",
-    "device": "laptop",
-    "node_key": "nodekey:abcd",
-    "limit": 5,
-    "is_full": True,
-    "version": "2",
-    "severity": "critical",
-    "alert_type": "server_unreachable",
-    "message": "Tom & Jerry\n\n<script>",
-    "count": 3,
-    "subject": "News & more",
-}
+from derpman.notifications.samples import SAMPLES
 
 
 def params_of(name: str) -> dict:
-    return {param: PARAMS[param] for param in TEMPLATES[name].params}
+    return {param: SAMPLES[param] for param in TEMPLATES[name].params}
 
 
 @pytest.mark.parametrize(("name", "locale"), list(product(TEMPLATES, LOCALES)))

@@ -1,0 +1,38 @@
+"""One value for everything that a mail can tell: for previews and for judging templates.
+
+Whoever declares a new name in `rendering.TEMPLATES` gives it a value here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+SAMPLES: Mapping[str, Any] = {
+    "username": "carl<b>",
+    "minutes": 30,
+    "at": datetime(2026, 3, 1, 8, 0, tzinfo=UTC),
+    "expires_at": datetime(2026, 3, 31, 8, 0, tzinfo=UTC),
+    "ended_at": datetime(2026, 3, 31, 8, 0, tzinfo=UTC),
+    "ip": "198.51.100.7",
+    "place": "上海",
+    "browser": "Chrome 130",
+    "plan": "30 天",
+    "device_limit": 5,
+    "relays": [
+        {"slot": slot, "region": f"r{slot}", "address": "203.0.113.1", "port": 20000 + slot}
+        for slot in (1, 2, 3)
+    ],
+    "reason": "because",
+    "device": "laptop",
+    "node_key": "nodekey:abcd",
+    "limit": 5,
+    "is_full": True,
+    "version": "2",
+    "severity": "critical",
+    "alert_type": "server_unreachable",
+    "message": "Tom & Jerry\n\n<script>",
+    "count": 3,
+    "subject": "News & more",
+}
