@@ -16,12 +16,8 @@ const patience = 10 * time.Second
 // stdio is the forced command of the panel's SSH key: whatever else was asked
 // for, it speaks to the daemon and does nothing by itself.
 func stdio(arguments []string) error {
-	c, err := config.Load(nil)
-	if err != nil {
-		return err
-	}
 	flags := flag.NewFlagSet("stdio", flag.ContinueOnError)
-	socket := flags.String("socket", c.Socket, "Unix socket of the daemon")
+	socket := flags.String("socket", config.Socket(), "Unix socket of the daemon")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}

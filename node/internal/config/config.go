@@ -18,6 +18,8 @@ import (
 // DefaultPath is read when it exists and no other file is named.
 const DefaultPath = "/etc/derpman-node.json"
 
+const defaultSocket = "/run/derpman/node.sock"
+
 // Config of derpman-node serve. The JSON file and the flags have the same names.
 type Config struct {
 	State          string `json:"state"`
@@ -38,7 +40,7 @@ type Config struct {
 func Load(arguments []string) (*Config, error) {
 	c := &Config{
 		State:       "/var/lib/derpman",
-		Socket:      "/run/derpman/node.sock",
+		Socket:      defaultSocket,
 		Group:       "derpman",
 		Runtime:     "docker",
 		DockerHost:  "unix:///var/run/docker.sock",
@@ -66,6 +68,15 @@ func Load(arguments []string) (*Config, error) {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	return c, c.check()
+}
+
+// Socket is where the daemon listens as far as the file says, else the default.
+func Socket() string {
+	c := &Config{Socket: defaultSocket}
+	if c.read(DefaultPath, false) != nil { // not ours to read; the daemon tells what is wrong with it
+		return defaultSocket
+	}
+	return c.Socket
 }
 
 func declare(flags *flag.FlagSet, c *Config, path *string) {

@@ -43,8 +43,8 @@ func (n *Node) Image(ctx context.Context, chunk protocol.Image) (protocol.ImageR
 	if err := n.checkChunk(&chunk); err != nil {
 		return protocol.ImageReceived{}, err
 	}
-	n.applying.Lock()
-	defer n.applying.Unlock()
+	n.uploading.Lock()
+	defer n.uploading.Unlock()
 	if label, err := n.runtime.Label(ctx); err == nil && label == chunk.Label {
 		return protocol.ImageReceived{Received: chunk.Size, Complete: true, Label: &label}, nil
 	}

@@ -50,8 +50,9 @@ type Node struct {
 	lock      *os.File
 	ctx       context.Context // of Run
 
-	applying sync.Mutex // one apply, retire or image at a time
-	upload   upload
+	applying  sync.Mutex // one apply, listen or retire at a time
+	uploading sync.Mutex
+	upload    upload
 
 	mu         sync.Mutex
 	generation int64
@@ -190,7 +191,8 @@ func (n *Node) followRuntime(ctx context.Context) {
 }
 
 // sweep gives everything of ours that nobody wants a relay that removes it,
-// and wakes all others: what an event missed is found here.
+// and wakes those that are not as they should be: what an event missed is
+// found here.
 func (n *Node) sweep(ctx context.Context) {
 	found, err := n.runtime.List(ctx)
 	if err != nil {
@@ -211,8 +213,12 @@ func (n *Node) sweep(ctx context.Context) {
 			n.add(relay.New(instance.Relay, nil, n.env))
 		}
 	}
-	for _, r := range n.relays {
-		r.Wake()
+	of := make(map[int64][]runtime.Instance)
+	for _, instance := range found {
+		of[instance.Relay] = append(of[instance.Relay], instance)
+	}
+	for id, r := range n.relays {
+		r.Compare(of[id])
 	}
 }
 

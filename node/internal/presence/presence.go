@@ -52,7 +52,7 @@ func New(target client.Target, allows func(key.NodePublic, time.Time) (bool, tim
 // Run follows the relay until the context ends, connecting again whenever needed.
 func (w *Watcher) Run(ctx context.Context) {
 	go w.enforce(ctx)
-	for pause := 50 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 2*time.Second) {
+	for pause := 50 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 500*time.Millisecond) {
 		started := time.Now()
 		_ = w.follow(ctx) // the checks tell why a relay cannot be reached
 		if time.Since(started) > 10*time.Second {
@@ -106,6 +106,7 @@ func (w *Watcher) begin(link *derphttp.Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.link, w.connected = link, true
+	w.stir()
 }
 
 func (w *Watcher) end() {
@@ -226,8 +227,8 @@ func (w *Watcher) Drain(ctx context.Context) bool {
 		w.mu.Lock()
 		connected, count, moved := w.connected, len(w.present), w.moved
 		w.mu.Unlock()
-		if !connected || count == 0 {
-			return connected
+		if connected && count == 0 {
+			return true
 		}
 		select {
 		case <-ctx.Done():

@@ -84,6 +84,17 @@ func (r *Relay) Want(wanted *protocol.Relay) {
 	r.Wake()
 }
 
+// Compare wakes the relay unless what was found is exactly what it follows.
+func (r *Relay) Compare(found []runtime.Instance) {
+	r.mu.Lock()
+	session := r.session
+	r.mu.Unlock()
+	if session != nil && len(found) == 1 && found[0].Handle == session.instance.Handle && found[0].Condition == runtime.Running {
+		return
+	}
+	r.Wake()
+}
+
 // Wanted is what Want last said.
 func (r *Relay) Wanted() *protocol.Relay {
 	r.mu.Lock()

@@ -34,7 +34,7 @@ func (r *Relay) step(ctx context.Context) (next time.Time, gone bool) {
 	r.mu.Lock()
 	stand, wanted := r.stand(now), r.wanted
 	r.mu.Unlock()
-	found, err := r.env.Runtime.Find(ctx, r.ID)
+	found, err := r.find(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			slog.Warn("runtime cannot be asked", "relay", r.ID, "error", err)
@@ -72,6 +72,12 @@ func (r *Relay) step(ctx context.Context) (next time.Time, gone bool) {
 		next = *wanted.ExpiresAt
 	}
 	return next, false
+}
+
+func (r *Relay) find(ctx context.Context) ([]runtime.Instance, error) {
+	r.env.Slots <- struct{}{}
+	defer func() { <-r.env.Slots }()
+	return r.env.Runtime.Find(ctx, r.ID)
 }
 
 // act tells of a new stance, once.

@@ -95,20 +95,22 @@ func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Instance,
 		return runtime.Instance{}, err
 	}
 	defer output.Close()
+	nothing, err := os.Open(os.DevNull)
+	if err != nil {
+		return runtime.Instance{}, err
+	}
+	defer nothing.Close()
 	mark := mark{State: r.state, Relay: spec.Relay, Generation: spec.Generation, Spec: spec.Hash()}
 	child, err := os.StartProcess(binary, append([]string{binary}, spec.Arguments(spec.Folder)...), &os.ProcAttr{
 		Dir:   "/",
 		Env:   append(mark.environment(), memoryHint),
-		Files: []*os.File{nil, output, output},
+		Files: []*os.File{nothing, output, output},
 		// A group of its own: what is sent to the node's group is not for the relays.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		return runtime.Instance{}, err
 	}
-	r.mu.Lock()
-	r.own[child.Pid] = child
-	r.mu.Unlock()
 	raiseOpenFiles(child.Pid)
 	p, err := look(child.Pid)
 	if err != nil { // it is gone already
@@ -116,6 +118,9 @@ func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Instance,
 		return runtime.Instance{}, fmt.Errorf("derper ended at once: %w", err)
 	}
 	p.mark = mark
+	r.mu.Lock()
+	r.own[child.Pid] = child
+	r.mu.Unlock()
 	r.watch(p)
 	return p.instance(), nil
 }
