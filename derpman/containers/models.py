@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.containers.states import Observed, Wanted
+from derpman.finance.models import OverQuota
 from derpman.kit.db import Base
 from derpman.kit.types import Id, UtcDateTime, enum_column
 
@@ -42,6 +43,10 @@ class Placement(Base):
     """Sealed."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     rate_bytes_per_second: Mapped[int] = mapped_column(BigInteger)
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """What its node lets it send in all, over all its starts; empty: no limit."""
+    at_quota: Mapped[OverQuota | None] = mapped_column(enum_column(OverQuota))
+    throttle_bytes_per_second: Mapped[int] = mapped_column(BigInteger, default=0)
     wanted: Mapped[Wanted] = mapped_column(enum_column(Wanted))
     observed: Mapped[Observed] = mapped_column(enum_column(Observed))
     reason: Mapped[str | None] = mapped_column(String(64))

@@ -13,6 +13,7 @@ from derpman.alerts import service as alerts
 from derpman.alerts.models import Severity
 from derpman.containers.models import Admission, Placement, PortClaim
 from derpman.containers.states import Observed, Wanted
+from derpman.finance.models import OverQuota
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.servers import service as servers
@@ -39,6 +40,14 @@ class Device(TypedDict):
     not_after: str | None
 
 
+class Quota(TypedDict):
+    """How much a relay may send in all, and what its node does then."""
+
+    limit_bytes: int
+    at_limit: OverQuota
+    throttle_bytes_per_second: int
+
+
 class Relay(TypedDict):
     """One relay as the node protocol has it; holds secrets: never log it."""
 
@@ -53,7 +62,7 @@ class Relay(TypedDict):
     running: bool
     expires_at: str | None
     rate_bytes_per_second: int
-    quota: None
+    quota: Quota | None
     devices: list[Device]
 
 
@@ -67,7 +76,7 @@ class DesiredState(TypedDict):
 def desired_state(work: UnitOfWork, *, server_id: int, force: bool = False) -> DesiredState | None:
     """Return what a server should run; None when its node accepted just that, unless forced."""
     # The generation is read first: what is read after it is never older than it says.
-    wanted, accepted = servers.generations(work, server_id=server_id)
+    wanted, accepted, is_halted = servers.generations(work, server_id=server_id)
     if wanted == accepted and not force:
         return None
     rows = work.session.execute(
@@ -83,6 +92,9 @@ def desired_state(work: UnitOfWork, *, server_id: int, force: bool = False) -> D
             Placement.wanted,
             Placement.expires_at,
             Placement.rate_bytes_per_second,
+            Placement.quota_bytes,
+            Placement.at_quota,
+            Placement.throttle_bytes_per_second,
         )
         .where(Placement.server_id == server_id, Placement.gone_at.is_(None))
         .where(Placement.wanted != Wanted.RELEASED)
@@ -99,15 +111,22 @@ def desired_state(work: UnitOfWork, *, server_id: int, force: bool = False) -> D
             certificate=row.certificate,
             private_key=work.vault.open(row.private_key),
             mesh_key=work.vault.open(row.mesh_key),
-            running=row.wanted is Wanted.RUNNING,
+            running=row.wanted is Wanted.RUNNING and not is_halted,
             expires_at=_time(row.expires_at),
             rate_bytes_per_second=row.rate_bytes_per_second,
-            quota=None,
+            quota=_quota(row.quota_bytes, row.at_quota, row.throttle_bytes_per_second),
             devices=devices.get(row.user_id, []),
         )
         for row in rows
     ]
     return DesiredState(generation=wanted, relays=relays)
+
+
+def _quota(limit: int | None, at_limit: OverQuota | None, throttle: int) -> Quota | None:
+    if limit is None or at_limit is None:
+        return None
+    # A throttle to nothing would be no relay at all, which is what `stop` is for.
+    return Quota(limit_bytes=limit, at_limit=at_limit, throttle_bytes_per_second=max(1, throttle))
 
 
 def _devices(work: UnitOfWork, user_ids: set[int]) -> dict[int, list[Device]]:
@@ -161,7 +180,7 @@ def record_observed(work: UnitOfWork, *, server_id: int, snapshot: Mapping[str, 
             ).where(Placement.server_id == server_id, Placement.gone_at.is_(None))
         )
     }
-    wanted, _ = servers.generations(work, server_id=server_id)
+    wanted, _, _ = servers.generations(work, server_id=server_id)
     is_settled = snapshot["generation"] >= wanted
     reported = {relay["id"]: relay for relay in snapshot.get("relays", ())}
     changes = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from sqlite3 import Connection as SQLiteConnection
 from typing import Any, ClassVar, cast
 
@@ -124,6 +126,84 @@ class Sessions:
 def changed(session: Session, statement: UpdateBase) -> int:
     """Run an insert, update or delete and return how many rows it met: what decides races."""
     return cast("CursorResult[Any]", session.execute(statement)).rowcount
+
+
+class Merge(StrEnum):
+    """What becomes of a column when a row is there already."""
+
+    PUT = "put"
+    ADD = "add"
+    MOST = "most"
+
+
+UPSERT_ROWS = 1000
+
+
+def upsert(
+    session: Session,
+    table: type[Base],
+    key: Sequence[str],
+    columns: Mapping[str, Merge],
+    rows: Sequence[Sequence[Any]],
+    *,
+    only_same: str | None = None,
+) -> None:
+    """Insert rows, or merge them into those that are there: one statement for each thousand.
+
+    A row has the key's values, then those of `columns`. With `only_same` it is merged only where
+    that column (one of `columns`) has the same value in both. Rows are written in the order of
+    their keys, so that two transactions wait for each other instead of locking each other out.
+    SQLAlchemy would build each statement anew, at many times the cost.
+    """
+    connection = session.connection()
+    dialect = connection.dialect
+    names = [*key, *columns]
+    typed = [table.__table__.c[name].type.dialect_impl(dialect) for name in names]
+    binds = [
+        (place, bind) for place, one in enumerate(typed) if (bind := one.bind_processor(dialect))
+    ]
+    marker = "?" if dialect.paramstyle == "qmark" else "%s"
+    head = f"INSERT INTO {table.__tablename__} ({', '.join(names)}) VALUES "  # noqa: S608 # names of ours
+    tail = _merging(dialect.name, table.__tablename__, key, columns, only_same)
+    one = f"({', '.join([marker] * len(names))})"
+    ordered = sorted(rows, key=lambda row: tuple(row[: len(key)]))
+    for start in range(0, len(ordered), UPSERT_ROWS):
+        part = ordered[start : start + UPSERT_ROWS]
+        values: list[Any] = [value for row in part for value in row]
+        for place, bind in binds:
+            values[place :: len(names)] = [bind(value) for value in values[place :: len(names)]]
+        connection.exec_driver_sql(f"{head}{', '.join([one] * len(part))}{tail}", tuple(values))
+
+
+def _merging(
+    dialect: str,
+    table: str,
+    key: Sequence[str],
+    columns: Mapping[str, Merge],
+    only_same: str | None,
+) -> str:
+    on_mysql = dialect in ("mysql", "mariadb")
+    greatest = "MAX" if dialect == "sqlite" else "GREATEST"
+
+    def new(name: str) -> str:
+        return f"VALUES({name})" if on_mysql else f"excluded.{name}"
+
+    def merged(name: str, merge: Merge) -> str:
+        old = f"{table}.{name}"
+        if merge is Merge.ADD:
+            value = f"{old} + {new(name)}"
+        else:
+            value = new(name) if merge is Merge.PUT else f"{greatest}({old}, {new(name)})"
+        if only_same is None:
+            return f"{name} = {value}"
+        return (
+            f"{name} = CASE WHEN {table}.{only_same} = {new(only_same)} THEN {value} ELSE {old} END"
+        )
+
+    changes = ", ".join(merged(name, how) for name, how in columns.items() if name != only_same)
+    if on_mysql:
+        return f" ON DUPLICATE KEY UPDATE {changes}"
+    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
 
 
 def is_worth_another_try(error: Exception) -> bool:

@@ -196,6 +196,14 @@ def record_snapshot(
         rate = sum(relay.get("rate_bytes_per_second", 0) for relay in snapshot["relays"])
         figures = {**host, "rate_bytes_per_second": rate}
         values["host"] = json.dumps(figures, separators=(",", ":"))
+        values["rates"] = json.dumps(
+            {
+                relay["id"]: relay["rate_bytes_per_second"]
+                for relay in snapshot["relays"]
+                if relay.get("rate_bytes_per_second")
+            },
+            separators=(",", ":"),
+        )
     _write(work, worker, server_id, **values)
     observe(work, server_id, snapshot)
     if snapshot["whole"]:  # afterwards: the server's row comes late in the order of locks

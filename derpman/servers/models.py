@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
-from derpman.kit.types import Id, UtcDateTime, enum_column
+from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
 from derpman.servers.states import JobStatus, ServerStatus
 
 
@@ -18,6 +18,13 @@ class Transport(StrEnum):
     LOCAL = "local"
     FAKE = "fake"
     """In the worker's own process, for tests and load: relays nothing, and says so."""
+
+
+class AtMargin(StrEnum):
+    """What is done with the relays of a server that comes to its margin."""
+
+    STOP = "stop"
+    MOVE = "move"
 
 
 class Server(Base):
@@ -43,6 +50,13 @@ class Server(Base):
     traffic_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     month_traffic_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     monthly_allowance_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    billing_day: Mapped[int] = mapped_column(default=1)
+    """Day of the month on which the operator's provider begins to count anew (Beijing time)."""
+    margin_percent: Mapped[int | None] = mapped_column()
+    """At this share of the allowance `at_margin` is done; empty: nothing is."""
+    at_margin: Mapped[AtMargin] = mapped_column(enum_column(AtMargin), default=AtMargin.STOP)
+    halted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when none of its relays runs, because its allowance is used up."""
     port_from: Mapped[int] = mapped_column()
     port_to: Mapped[int] = mapped_column()
     capacity: Mapped[int] = mapped_column(default=0)
@@ -86,6 +100,8 @@ class ServerLink(Base):
     relay_label: Mapped[str | None] = mapped_column(String(128))
     host: Mapped[str | None] = mapped_column(Text)
     """The host's figures of the last whole snapshot, as JSON."""
+    rates: Mapped[str | None] = mapped_column(LongText)
+    """Bytes per second of the relays that send, by id, of the last whole snapshot, as JSON."""
 
 
 class ServerJob(Base):

@@ -13,7 +13,14 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from derpman.kit.paging import PageQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Note, Out, Part
-from derpman.servers.models import Server, ServerJob, ServerJobStep, ServerLink, Transport
+from derpman.servers.models import (
+    AtMargin,
+    Server,
+    ServerJob,
+    ServerJobStep,
+    ServerLink,
+    Transport,
+)
 from derpman.servers.rootshell import Credential, fingerprint_of
 from derpman.servers.service import PORT_FROM, PORT_TO
 from derpman.servers.states import TRANSITIONS, JobStatus, ServerStatus
@@ -104,6 +111,9 @@ class Update(Body):
     account_phone: Phone | None = None
     registered_place: Place | None = None
     monthly_allowance_bytes: Bytes | None = None
+    billing_day: Annotated[int, Field(ge=1, le=31)] | None = None
+    margin_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+    at_margin: AtMargin | None = None
     port_from: RelayPort | None = None
     port_to: RelayPort | None = None
     capacity: Capacity | None = None
@@ -113,7 +123,12 @@ class Update(Body):
 
     def values(self) -> dict[str, object]:
         """Return what was given; null empties a field that may be empty."""
-        may_be_empty = {"account_phone", "registered_place", "monthly_allowance_bytes"}
+        may_be_empty = {
+            "account_phone",
+            "registered_place",
+            "monthly_allowance_bytes",
+            "margin_percent",
+        }
         given = self.model_dump(exclude_unset=True, exclude={"version"})
         return {k: v for k, v in given.items() if v is not None or k in may_be_empty}
 
@@ -150,6 +165,11 @@ class ServerOut(Part):
     month_traffic_bytes: int
     monthly_allowance_bytes: int | None
     month_remaining_bytes: int | None
+    billing_day: int
+    margin_percent: int | None
+    at_margin: AtMargin
+    halted_at: datetime | None
+    """Since when its relays stand still because the allowance is used up."""
     account_phone: str | None
     registered_place: str | None
     port_from: int
@@ -195,6 +215,10 @@ class ServerOut(Part):
             month_traffic_bytes=server.month_traffic_bytes,
             monthly_allowance_bytes=allowance,
             month_remaining_bytes=remaining,
+            billing_day=server.billing_day,
+            margin_percent=server.margin_percent,
+            at_margin=server.at_margin,
+            halted_at=server.halted_at,
             account_phone=server.account_phone,
             registered_place=server.registered_place,
             port_from=server.port_from,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
 
 import asyncssh
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
@@ -34,6 +37,9 @@ EDITABLE = (
     "account_phone",
     "registered_place",
     "monthly_allowance_bytes",
+    "billing_day",
+    "margin_percent",
+    "at_margin",
     "port_from",
     "port_to",
     "capacity",
@@ -60,6 +66,7 @@ def _is_fit() -> ColumnElement[bool]:
     return and_(
         Server.status == ServerStatus.HEALTHY,
         Server.relay_count < Server.capacity,
+        Server.halted_at.is_(None),
         or_(
             Server.monthly_allowance_bytes.is_(None),
             Server.month_traffic_bytes < Server.monthly_allowance_bytes * ALLOWANCE_SHARE,
@@ -136,16 +143,81 @@ def get(work: UnitOfWork, server_id: int) -> Server:
     return server
 
 
-def generations(work: UnitOfWork, *, server_id: int) -> tuple[int, int]:
-    """Return which generation is wanted on a server, and which its node has accepted."""
+class Generations(NamedTuple):
+    """Which generation is wanted on a server, and which its node has accepted."""
+
+    wanted: int
+    accepted: int
+    is_halted: bool
+    """Whatever is wanted, nothing runs until its provider counts anew."""
+
+
+def generations(work: UnitOfWork, *, server_id: int) -> Generations:
+    """Return how far a server's node is."""
     row = work.session.execute(
-        select(Server.desired_generation, func.coalesce(ServerLink.applied_generation, 0))
+        select(
+            Server.desired_generation,
+            func.coalesce(ServerLink.applied_generation, 0),
+            Server.halted_at.is_not(None),
+        )
         .outerjoin(ServerLink, ServerLink.server_id == Server.id)
         .where(Server.id == server_id)
     ).one_or_none()
     if row is None:
         raise ServerNotFound
-    return row[0], row[1]
+    return Generations(row[0], row[1], bool(row[2]))
+
+
+IN_TOUCH = timedelta(seconds=30)
+"""A node that said something within this time is in touch."""
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What was heard of a server last."""
+
+    is_in_touch: bool
+    rates: dict[int, int]
+    """Bytes per second of the relays that send now, by relay."""
+
+
+def contacts(work: UnitOfWork, *, server_ids: Iterable[int]) -> dict[int, Contact]:
+    """Return for each server whether it is in touch, and what its relays send."""
+    rows = work.session.execute(
+        select(ServerLink.server_id, ServerLink.contact_at, ServerLink.rates).where(
+            ServerLink.server_id.in_(set(server_ids))
+        )
+    )
+    return {
+        row.server_id: Contact(
+            is_near := row.contact_at is not None and row.contact_at > work.now - IN_TOUCH,
+            {int(relay): rate for relay, rate in json.loads(row.rates or "{}").items()}
+            if is_near
+            else {},
+        )
+        for row in rows
+    }
+
+
+def halt(work: UnitOfWork, *, server_id: int, is_halted: bool) -> bool:
+    """Stop all relays of a server, or let them run again; False when that is so already."""
+    free = Server.halted_at.is_(None)
+    moved = changed(
+        work.session,
+        update(Server)
+        .where(Server.id == server_id, free if is_halted else ~free)
+        .values(
+            halted_at=work.now if is_halted else None,
+            desired_generation=Server.desired_generation + 1,
+        ),
+    )
+    if moved == 0:
+        return False
+    logs.record_server(
+        work, server_id=server_id, action="halt" if is_halted else "resume", result="ok"
+    )
+    work.wake("servers")
+    return True
 
 
 def regions_of(work: UnitOfWork, *, server_ids: Iterable[int]) -> dict[int, str]:

@@ -44,6 +44,23 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "mail_templates",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("locale", sa.String(length=16), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("text", LongText, nullable=True),
+        sa.Column("html", LongText, nullable=True),
+        sa.Column("edited_by", Id, nullable=True),
+        sa.Column("editor", sa.String(length=64), nullable=False),
+        sa.Column("edited_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_templates")),
+        sa.UniqueConstraint(
+            "name", "locale", "version", name=op.f("uq_mail_templates_name_locale_version")
+        ),
+    )
+    op.create_table(
         "mails",
         sa.Column("id", Id, nullable=False),
         sa.Column("message_id", sa.String(length=255), nullable=False),
@@ -153,6 +170,10 @@ def upgrade() -> None:
         sa.Column("traffic_bytes", sa.BigInteger(), nullable=False),
         sa.Column("month_traffic_bytes", sa.BigInteger(), nullable=False),
         sa.Column("monthly_allowance_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("billing_day", sa.Integer(), nullable=False),
+        sa.Column("margin_percent", sa.Integer(), nullable=True),
+        sa.Column("at_margin", sa.String(length=32), nullable=False),
+        sa.Column("halted_at", UtcDateTime(), nullable=True),
         sa.Column("port_from", sa.Integer(), nullable=False),
         sa.Column("port_to", sa.Integer(), nullable=False),
         sa.Column("capacity", sa.Integer(), nullable=False),
@@ -513,6 +534,7 @@ def upgrade() -> None:
         sa.Column("runtime", sa.String(length=16), nullable=True),
         sa.Column("relay_label", sa.String(length=128), nullable=True),
         sa.Column("host", sa.Text(), nullable=True),
+        sa.Column("rates", LongText, nullable=True),
         sa.ForeignKeyConstraint(
             ["server_id"], ["servers.id"], name=op.f("fk_server_links_server_id")
         ),
@@ -556,6 +578,9 @@ def upgrade() -> None:
         sa.Column("mesh_key", sa.Text(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("rate_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("quota_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("at_quota", sa.String(length=32), nullable=True),
+        sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
         sa.Column("wanted", sa.String(length=32), nullable=False),
         sa.Column("observed", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=True),
@@ -825,6 +850,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_mails_status_due_at")
 
     op.drop_table("mails")
+    op.drop_table("mail_templates")
     with op.batch_alter_table("mail_allowances", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_mail_allowances_updated_at"))
 
