@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +20,6 @@ from derpman.kit.secrets import new_token, token_hash
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.users import service as users
-from derpman.users.states import UserStatus
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,40 +83,44 @@ def path(work: UnitOfWork, address: AclAddress) -> str | None:
         return None
 
 
-def find(work: UnitOfWork, *, hashed_token: str, grace: timedelta = NO_GRACE) -> Offer | None:
-    """Return what an address gives out; None for one that is unknown, revoked, or over."""
-    row = work.session.execute(
+def find(
+    work: UnitOfWork, *, hashed_tokens: Collection[str], grace: timedelta = NO_GRACE
+) -> dict[str, Offer]:
+    """Return what addresses give out, by hashed token; not those unknown, revoked, or over."""
+    rows = work.session.execute(
         select(
             AclAddress.id,
-            AclVersion.user_id,
+            AclAddress.token_hash,
+            AclAddress.user_id,
             AclVersion.number,
             AclVersion.digest,
             AclVersion.document,
         )
         .join(AclVersion, AclVersion.user_id == AclAddress.user_id)
         .where(
-            AclAddress.token_hash == hashed_token,
+            AclAddress.token_hash.in_(hashed_tokens),
             AclAddress.revoked_at.is_(None),
             AclVersion.status == AclStatus.CURRENT,
             AclVersion.expires_at > work.now - grace,
         )
-        .order_by(AclVersion.number.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    user = users.get(work, row.user_id)
-    if user.status is not UserStatus.ACTIVE or (user.rental_expiry or work.now) <= work.now:
-        return None
-    return Offer(
-        address_id=row.id,
-        user_id=user.id,
-        username=user.username,
-        number=row.number,
-        machine=f"address:{hashed_token[:16]}",
-        etag=f'"{row.digest}"',
-        body=row.document.encode(),
-    )
+        .order_by(AclVersion.number)
+    ).all()
+    if not rows:
+        return {}
+    usernames = users.in_service(work, user_ids=[row.user_id for row in rows])
+    return {
+        row.token_hash: Offer(
+            address_id=row.id,
+            user_id=row.user_id,
+            username=usernames[row.user_id],
+            number=row.number,
+            machine=f"address:{row.token_hash[:16]}",
+            etag=f'"{row.digest}"',
+            body=row.document.encode(),
+        )
+        for row in rows
+        if row.user_id in usernames
+    }
 
 
 def record_fetch(work: UnitOfWork, *, offer: Offer, once_key: str) -> None:

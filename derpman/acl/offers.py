@@ -39,9 +39,10 @@ class Offers:
         self.monotonic = monotonic
         self._run = run
         self._grace = grace
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
         self._known: OrderedDict[str, tuple[float, Offer]] = OrderedDict()
-        self._flights: dict[str, Future[Offer | None]] = {}
+        self._waiting: dict[str, Future[Offer | None]] = {}
+        self._asked: dict[str, Future[Offer | None]] = {}
         self._noted: OrderedDict[str, None] = OrderedDict()
 
     def ask(self, run: Edge, token: str) -> Offer | None:
@@ -52,45 +53,55 @@ class Offers:
         return offer
 
     def find(self, token: str) -> Offer | None:
-        """Return what an address gives out; of callers at once only one asks the database."""
-        hashed = token_hash(token)
-        asked_at = self.monotonic()
-        with self._lock:
-            known = self._known.get(hashed)
-            if known is not None and asked_at - known[0] < CACHE_SECONDS:
-                return known[1]
-            flight = self._flights.get(hashed)
-            is_first = flight is None
-            if flight is None:
-                flight = self._flights[hashed] = Future()
-        if is_first:
-            self._fly(flight, hashed, asked_at)
-        return flight.result()
+        """Return what an address gives out now.
 
-    def _fly(self, flight: Future[Offer | None], hashed: str, asked_at: float) -> None:
-        offer, fault = None, None
+        One caller at a time asks the database, for all who wait meanwhile: the more addresses are
+        polled at once, the fewer statements each of them costs.
+        """
+        hashed = token_hash(token)
+        now = self.monotonic()
+        with self._turn:
+            known = self._known.get(hashed)
+            if known is not None and now - known[0] < CACHE_SECONDS:
+                return known[1]
+            answer = self._asked.get(hashed) or self._waiting.setdefault(hashed, Future())
+            while self._asked and not answer.done():
+                self._turn.wait()
+            if answer.done():
+                return answer.result()
+            self._asked, self._waiting = self._waiting, {}
+        self._ask_database()
+        return answer.result()
+
+    def _ask_database(self) -> None:
+        asked, asked_at = self._asked, self.monotonic()
+        offers: dict[str, Offer] = {}
+        fault: Exception | None = None
         try:
-            offer = self._run.read(addresses.find, hashed_token=hashed, grace=self._grace)
-        except Exception as error:  # noqa: BLE001 # whoever waits for this flight must hear of it
+            offers = self._run.read(addresses.find, hashed_tokens=list(asked), grace=self._grace)
+        except Exception as error:  # noqa: BLE001 # whoever waits must hear of it
             fault = error
-        with self._lock:
-            del self._flights[hashed]
-            self._known.pop(hashed, None)
-            if offer is not None:  # what is unknown is not kept: anybody can ask for any amount
-                _keep(self._known, hashed, (asked_at, offer), CACHE_SIZE)
-        if fault is None:
-            flight.set_result(offer)
-        else:
-            flight.set_exception(fault)
+        with self._turn:
+            self._asked = {}
+            for hashed, answer in asked.items():
+                self._known.pop(hashed, None)
+                offer = offers.get(hashed)
+                if offer is not None:  # what is unknown is not kept: it could be any amount
+                    _keep(self._known, hashed, (asked_at, offer), CACHE_SIZE)
+                if fault is None:
+                    answer.set_result(offer)
+                else:
+                    answer.set_exception(fault)
+            self._turn.notify_all()
 
     def _note(self, run: Edge, offer: Offer) -> None:
         hour = f"{run.clock():%Y%m%d%H}"
         key = f"{offer.address_id} {run.actor.ip} {offer.number} {hour}"
-        with self._lock:
+        with self._turn:
             if key in self._noted:
                 return
         run(addresses.record_fetch, offer=offer, once_key=key)
-        with self._lock:
+        with self._turn:
             _keep(self._noted, key, None, NOTED_SIZE)
 
 

@@ -65,6 +65,18 @@ def names_of(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, str]:
     return {row.id: row.username for row in rows}
 
 
+def in_service(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, str]:
+    """Return usernames by ids of those who are active and whose rental runs at this moment."""
+    rows = work.session.execute(
+        select(User.id, User.username).where(
+            User.id.in_(set(user_ids)),
+            User.status == UserStatus.ACTIVE,
+            User.rental_expiry > work.now,
+        )
+    )
+    return {row.id: row.username for row in rows}
+
+
 def require_active(work: UnitOfWork, user_id: int) -> User:
     """Return an account that may act; Suspended when an admin stopped it."""
     user = get(work, user_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -264,26 +265,53 @@ def slow(edge: Edge) -> Iterator[SlowEdge]:
     made.go.set()
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-def test_of_callers_at_once_one_asks_the_database(
-    path: str, slow: SlowEdge, is_known: bool
-) -> None:
-    token = path.removeprefix("/derp/").removesuffix(".json") if is_known else "unknown"
-    offers = Offers(cast("Edge", slow))
+def ask_at_once(offers: Offers, tokens: list[str], slow: SlowEdge) -> list[Any]:
+    """Ask for the first token, and for the others while the database still thinks."""
     found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(offers.find(token))) for _ in range(8)]
-    for thread in threads:
+    threads = [
+        threading.Thread(target=lambda token=token: found.append(offers.find(token)))
+        for token in tokens
+    ]
+    threads[0].start()
+    while not slow.reads:
+        time.sleep(0.001)
+    for thread in threads[1:]:
         thread.start()
-    while not offers._flights:
-        pass
+    while set(offers._waiting) | set(offers._asked) != {token_hash(token) for token in tokens}:
+        time.sleep(0.001)
     slow.go.set()
     for thread in threads:
         thread.join()
+    assert (offers._asked, offers._waiting) == ({}, {})
+    return found
+
+
+def test_of_callers_of_one_address_at_once_one_asks_the_database(path: str, slow: SlowEdge) -> None:
+    token = path.removeprefix("/derp/").removesuffix(".json")
+    found = ask_at_once(Offers(cast("Edge", slow)), [token] * 8, slow)
     assert len(found) == 8
-    assert {one is not None for one in found} == {is_known}
-    if is_known:
-        assert slow.reads == 1
-    assert not offers._flights
+    assert len(set(map(id, found))) == 1
+    assert slow.reads == 1
+
+
+def test_addresses_asked_for_meanwhile_cost_one_question_together(
+    path: str,
+    slow: SlowEdge,
+    edge_of: Callable[..., Edge],
+    person: Callable[..., Person],
+    activate: Activate,
+) -> None:
+    tokens = ["unknown", path.removeprefix("/derp/").removesuffix(".json")]
+    for name in ("dora", "emil", "frida"):
+        customer = person(name)
+        activate(customer)
+        run = edge_of(customer.actor)
+        made = run(addresses.create)
+        tokens.append(run.read(lambda work, made=made: work.vault.open(made.token)))
+    found = ask_at_once(Offers(cast("Edge", slow)), tokens, slow)
+    assert sorted(one.username for one in found if one) == ["carl", "dora", "emil", "frida"]
+    assert found.count(None) == 1
+    assert slow.reads == 2
 
 
 class BrokenEdge:
