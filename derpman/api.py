@@ -26,6 +26,7 @@ from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.logs.routes import router as logs_router
 from derpman.notifications.routes import router as notifications_router
+from derpman.notifications.template_routes import router as templates_router
 from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
@@ -51,6 +52,7 @@ ROUTERS: list[APIRouter] = [
     access_router,
     messages_router,
     notifications_router,
+    templates_router,
     alerts_router,
     logs_router,
 ]

@@ -1,6 +1,13 @@
 """What notifications refuse, and how handing a mail to the mail server can end."""
 
-from derpman.kit.errors import NotFound, PermanentFailure, TooMany, TransientFailure
+from derpman.kit.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    PermanentFailure,
+    TooMany,
+    TransientFailure,
+)
 
 
 class MailLimit(TooMany):
@@ -11,6 +18,31 @@ class MailLimit(TooMany):
 class MailNotFound(NotFound):
     code = "notifications.mail_not_found"
     text = "There is no mail {mail_id}."
+
+
+class TemplateNotFound(NotFound):
+    code = "notifications.template_not_found"
+    text = "There is no mail template {name} in {locale}."
+
+
+class TemplateVersionNotFound(NotFound):
+    code = "notifications.template_version_not_found"
+    text = "Mail template {name} in {locale} has no version {version}."
+
+
+class TemplateWrong(Invalid):
+    code = "notifications.template_wrong"
+    text = "The {part} cannot be used, line {line}: {reason}."
+
+
+class TemplateChanged(Conflict):
+    code = "notifications.template_changed"
+    text = "Somebody else changed this template; its version is {version} now."
+
+
+class TemplateBuiltIn(Conflict):
+    code = "notifications.template_built_in"
+    text = "This template is the built-in one already."
 
 
 class MailServerAway(TransientFailure):

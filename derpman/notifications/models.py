@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
@@ -57,3 +57,25 @@ class MailAllowance(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     version: Mapped[int] = mapped_column()
     __mapper_args__ = {"version_id_col": version}  # two at once: one runs again and counts both
+
+
+class MailTemplate(Base):
+    """One version of an operator's wording of a mail; the highest is in use, none is changed.
+
+    Empty texts stand for the built-in wording: what "reset" leads back to.
+    """
+
+    __tablename__ = "mail_templates"
+    __table_args__ = (UniqueConstraint("name", "locale", "version"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    locale: Mapped[str] = mapped_column(String(16))
+    version: Mapped[int] = mapped_column()
+    """Counts from 1 for each name and locale; the unique key lets one of two editors win."""
+    subject: Mapped[str | None] = mapped_column(Text)
+    text: Mapped[str | None] = mapped_column(LongText)
+    html: Mapped[str | None] = mapped_column(LongText)
+    edited_by: Mapped[int | None] = mapped_column(Id)
+    editor: Mapped[str] = mapped_column(String(64))
+    edited_at: Mapped[datetime] = mapped_column(UtcDateTime)

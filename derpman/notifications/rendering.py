@@ -11,12 +11,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import css_inline
-from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    DictLoader,
+    FileSystemLoader,
+    StrictUndefined,
+    select_autoescape,
+)
 from jinja2.sandbox import SandboxedEnvironment
 
 LOCALES = ("zh-CN", "en")
@@ -25,6 +32,7 @@ SITE = "site_url"
 BEIJING = timezone(timedelta(hours=8))
 DOTS = "••••"
 MARK = re.compile("\ue000([a-z_]+)\ue001")
+PARTS = ("subject", "txt", "html")
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -63,6 +71,15 @@ TEMPLATES: dict[str, Template] = {
 
 
 @dataclass(frozen=True)
+class Wording:
+    """The source of a mail: its subject, its text and its page as Jinja templates."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True)
 class Rendered:
     """A mail as it is stored: with marks, no secret."""
 
@@ -72,17 +89,22 @@ class Rendered:
     html: str
 
 
-def render(name: str, locale: str, params: Mapping[str, Any]) -> Rendered:
-    """Return a mail in the nearest locale we have; ValueError when it needs other `params`."""
+def render(
+    name: str, locale: str, params: Mapping[str, Any], wording: Wording | None = None
+) -> Rendered:
+    """Return a mail in the nearest locale we have; ValueError when it needs other `params`.
+
+    An operator's `wording` takes the place of the built-in one, and its errors are raised.
+    """
     template = TEMPLATES[name]
     if wrong := template.params.symmetric_difference(params):
         raise ValueError(f"mail template {name} and its params differ in {sorted(wrong)}")
     locale = nearest(locale)
     marks = {secret: f"\ue000{secret}\ue001" for secret in (*template.secrets, SITE)}
     context = {**params, **marks, "locale": locale, "when": partial(_when, locale=locale)}
+    environment = _environment() if wording is None else _edited(name, locale, wording)
     subject, text, page = (
-        _environment().get_template(f"{name}.{locale}.{part}.j2").render(context)
-        for part in ("subject", "txt", "html")
+        environment.get_template(f"{name}.{locale}.{part}.j2").render(context) for part in PARTS
     )
     return Rendered(
         locale=locale,
@@ -90,6 +112,20 @@ def render(name: str, locale: str, params: Mapping[str, Any]) -> Rendered:
         text=text.strip() + "\n",
         html=_inliner().inline(page),
     )
+
+
+def built_in(name: str, locale: str) -> Wording:
+    """Return the wording that came with the product."""
+    return Wording(*((FOLDER / f"{name}.{locale}.{part}.j2").read_text("utf-8") for part in PARTS))
+
+
+@cache
+def shared_files() -> frozenset[str]:
+    """Return the names of the files that wordings may build on: layouts and common pieces."""
+    own = {
+        f"{name}.{locale}.{part}.j2" for name in TEMPLATES for locale in LOCALES for part in PARTS
+    }
+    return frozenset(path.name for path in FOLDER.iterdir()) - own
 
 
 def nearest(locale: str) -> str:
@@ -121,9 +157,20 @@ def _when(instant: datetime, locale: str) -> str:
 
 @cache
 def _environment() -> SandboxedEnvironment:
+    return _sandbox(FileSystemLoader(FOLDER))
+
+
+@lru_cache(maxsize=64)
+def _edited(name: str, locale: str, wording: Wording) -> SandboxedEnvironment:
+    sources = zip(PARTS, (wording.subject, wording.text, wording.html), strict=True)
+    own = {f"{name}.{locale}.{part}.j2": source for part, source in sources}
+    return _sandbox(ChoiceLoader([DictLoader(own), FileSystemLoader(FOLDER)]))
+
+
+def _sandbox(loader: BaseLoader) -> SandboxedEnvironment:
     # Only what ends in .html.j2 is a page; text and subjects must not be escaped.
     return SandboxedEnvironment(
-        loader=FileSystemLoader(FOLDER),
+        loader=loader,
         undefined=StrictUndefined,
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
         trim_blocks=True,

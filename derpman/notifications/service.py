@@ -16,7 +16,7 @@ from derpman.kit.db import changed
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
-from derpman.notifications import rendering
+from derpman.notifications import rendering, wordings
 from derpman.notifications.errors import MailLimit, MailNotFound
 from derpman.notifications.events import MailGivenUp, MailQueued
 from derpman.notifications.models import Mail, MailAllowance
@@ -71,7 +71,7 @@ def queue_mail(
     secrets = secrets or {}
     if secrets.keys() != rendering.TEMPLATES[template].secrets:
         raise ValueError(f"mail template {template} needs other secrets")
-    rendered = rendering.render(template, locale, params)
+    rendered = wordings.render(work, template, locale, params)
     mail = Mail(
         message_id=uuid.uuid4().hex,
         once_key=once_key,

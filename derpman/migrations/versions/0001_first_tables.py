@@ -541,6 +541,56 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("server_id", name=op.f("pk_server_links")),
     )
     op.create_table(
+        "server_meters",
+        sa.Column("server_id", Id, autoincrement=False, nullable=False),
+        sa.Column("nic_raw_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("nic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("nic_read_at", UtcDateTime(), nullable=False),
+        sa.Column("relay_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("month_begins_at", UtcDateTime(), nullable=True),
+        sa.Column("month_base_nic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("month_base_relay_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("rolled_nic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("rolled_relay_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("warned_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_server_meters_server_id")
+        ),
+        sa.PrimaryKeyConstraint("server_id", name=op.f("pk_server_meters")),
+    )
+    op.create_table(
+        "server_traffic_days",
+        sa.Column("begins_at", UtcDateTime(), nullable=False),
+        sa.Column("server_id", Id, autoincrement=False, nullable=False),
+        sa.Column("nic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("relay_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_server_traffic_days_server_id")
+        ),
+        sa.PrimaryKeyConstraint("begins_at", "server_id", name=op.f("pk_server_traffic_days")),
+    )
+    with op.batch_alter_table("server_traffic_days", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_server_traffic_days_begins_at"), ["begins_at"], unique=False
+        )
+
+    op.create_table(
+        "server_traffic_hours",
+        sa.Column("begins_at", UtcDateTime(), nullable=False),
+        sa.Column("server_id", Id, autoincrement=False, nullable=False),
+        sa.Column("nic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("relay_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_server_traffic_hours_server_id")
+        ),
+        sa.PrimaryKeyConstraint("begins_at", "server_id", name=op.f("pk_server_traffic_hours")),
+    )
+    with op.batch_alter_table("server_traffic_hours", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_server_traffic_hours_begins_at"), ["begins_at"], unique=False
+        )
+
+    op.create_table(
         "sessions",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -670,6 +720,50 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "relay_meters",
+        sa.Column("placement_id", Id, autoincrement=False, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("start_id", sa.String(length=128), nullable=True),
+        sa.Column("start_number", sa.BigInteger(), nullable=False),
+        sa.Column("start_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("before_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("node_before_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("read_at", UtcDateTime(), nullable=False),
+        sa.Column("share_from_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("share_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("rolling_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("rolled_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["placement_id"], ["user_containers.id"], name=op.f("fk_relay_meters_placement_id")
+        ),
+        sa.PrimaryKeyConstraint("placement_id", name=op.f("pk_relay_meters")),
+    )
+    with op.batch_alter_table("relay_meters", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_relay_meters_rental_id"), ["rental_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_relay_meters_server_id"), ["server_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_relay_meters_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "relay_starts",
+        sa.Column("placement_id", Id, autoincrement=False, nullable=False),
+        sa.Column("start_id", sa.String(length=128), nullable=False),
+        sa.Column("sent_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("is_gap", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["placement_id"], ["user_containers.id"], name=op.f("fk_relay_starts_placement_id")
+        ),
+        sa.PrimaryKeyConstraint("placement_id", "start_id", name=op.f("pk_relay_starts")),
+    )
+    with op.batch_alter_table("relay_starts", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_relay_starts_is_gap_ended_at", ["is_gap", "ended_at"], unique=False
+        )
+
+    op.create_table(
         "rentals",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -721,11 +815,165 @@ def upgrade() -> None:
     with op.batch_alter_table("server_job_steps", schema=None) as batch_op:
         batch_op.create_index("ix_server_job_steps_job_id_id", ["job_id", "id"], unique=False)
 
+    op.create_table(
+        "traffic_days",
+        sa.Column("begins_at", UtcDateTime(), nullable=False),
+        sa.Column("placement_id", Id, autoincrement=False, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("sent_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["placement_id"], ["user_containers.id"], name=op.f("fk_traffic_days_placement_id")
+        ),
+        sa.PrimaryKeyConstraint("begins_at", "placement_id", name=op.f("pk_traffic_days")),
+    )
+    with op.batch_alter_table("traffic_days", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_traffic_days_begins_at"), ["begins_at"], unique=False)
+        batch_op.create_index(
+            "ix_traffic_days_server_id_begins_at", ["server_id", "begins_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_traffic_days_user_id_begins_at", ["user_id", "begins_at"], unique=False
+        )
+
+    op.create_table(
+        "traffic_hours",
+        sa.Column("begins_at", UtcDateTime(), nullable=False),
+        sa.Column("placement_id", Id, autoincrement=False, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("sent_bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["placement_id"], ["user_containers.id"], name=op.f("fk_traffic_hours_placement_id")
+        ),
+        sa.PrimaryKeyConstraint("begins_at", "placement_id", name=op.f("pk_traffic_hours")),
+    )
+    with op.batch_alter_table("traffic_hours", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_traffic_hours_begins_at"), ["begins_at"], unique=False)
+        batch_op.create_index(
+            "ix_traffic_hours_server_id_begins_at", ["server_id", "begins_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_traffic_hours_user_id_begins_at", ["user_id", "begins_at"], unique=False
+        )
+
+    op.create_table(
+        "traffic_quarantine",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("placement_id", Id, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("sent_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("verdict", sa.String(length=32), nullable=False),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["placement_id"],
+            ["user_containers.id"],
+            name=op.f("fk_traffic_quarantine_placement_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_traffic_quarantine")),
+    )
+    with op.batch_alter_table("traffic_quarantine", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_traffic_quarantine_placement_id"), ["placement_id"], unique=False
+        )
+
+    op.create_table(
+        "traffic_periods",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("open_rental_id", Id, nullable=True),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("plan_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("granted_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("at_quota", sa.String(length=32), nullable=False),
+        sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("base_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("used_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("act_at_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("over_at", UtcDateTime(), nullable=True),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rental_id"], ["rentals.id"], name=op.f("fk_traffic_periods_rental_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_traffic_periods_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_traffic_periods")),
+        sa.UniqueConstraint("open_rental_id", name=op.f("uq_traffic_periods_open_rental_id")),
+        sa.UniqueConstraint(
+            "rental_id", "number", name=op.f("uq_traffic_periods_rental_id_number")
+        ),
+    )
+    with op.batch_alter_table("traffic_periods", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_traffic_periods_status_ends_at", ["status", "ends_at"], unique=False
+        )
+        batch_op.create_index(
+            "ix_traffic_periods_status_starts_at", ["status", "starts_at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_traffic_periods_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "traffic_grants",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("period_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("granted_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["period_id"], ["traffic_periods.id"], name=op.f("fk_traffic_grants_period_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_traffic_grants_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_traffic_grants")),
+    )
+    with op.batch_alter_table("traffic_grants", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_traffic_grants_period_id"), ["period_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_traffic_grants_user_id"), ["user_id"], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("traffic_grants", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_traffic_grants_user_id"))
+        batch_op.drop_index(batch_op.f("ix_traffic_grants_period_id"))
+
+    op.drop_table("traffic_grants")
+    with op.batch_alter_table("traffic_periods", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_traffic_periods_user_id"))
+        batch_op.drop_index("ix_traffic_periods_status_starts_at")
+        batch_op.drop_index("ix_traffic_periods_status_ends_at")
+
+    op.drop_table("traffic_periods")
+    with op.batch_alter_table("traffic_quarantine", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_traffic_quarantine_placement_id"))
+
+    op.drop_table("traffic_quarantine")
+    with op.batch_alter_table("traffic_hours", schema=None) as batch_op:
+        batch_op.drop_index("ix_traffic_hours_user_id_begins_at")
+        batch_op.drop_index("ix_traffic_hours_server_id_begins_at")
+        batch_op.drop_index(batch_op.f("ix_traffic_hours_begins_at"))
+
+    op.drop_table("traffic_hours")
+    with op.batch_alter_table("traffic_days", schema=None) as batch_op:
+        batch_op.drop_index("ix_traffic_days_user_id_begins_at")
+        batch_op.drop_index("ix_traffic_days_server_id_begins_at")
+        batch_op.drop_index(batch_op.f("ix_traffic_days_begins_at"))
+
+    op.drop_table("traffic_days")
     with op.batch_alter_table("server_job_steps", schema=None) as batch_op:
         batch_op.drop_index("ix_server_job_steps_job_id_id")
 
@@ -735,6 +983,16 @@ def downgrade() -> None:
         batch_op.drop_index("ix_rentals_status_expires_at")
 
     op.drop_table("rentals")
+    with op.batch_alter_table("relay_starts", schema=None) as batch_op:
+        batch_op.drop_index("ix_relay_starts_is_gap_ended_at")
+
+    op.drop_table("relay_starts")
+    with op.batch_alter_table("relay_meters", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_relay_meters_user_id"))
+        batch_op.drop_index(batch_op.f("ix_relay_meters_server_id"))
+        batch_op.drop_index(batch_op.f("ix_relay_meters_rental_id"))
+
+    op.drop_table("relay_meters")
     with op.batch_alter_table("port_claims", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_port_claims_placement_id"))
         batch_op.drop_index(batch_op.f("ix_port_claims_free_at"))
@@ -759,6 +1017,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sessions_expires_at"))
 
     op.drop_table("sessions")
+    with op.batch_alter_table("server_traffic_hours", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_server_traffic_hours_begins_at"))
+
+    op.drop_table("server_traffic_hours")
+    with op.batch_alter_table("server_traffic_days", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_server_traffic_days_begins_at"))
+
+    op.drop_table("server_traffic_days")
+    op.drop_table("server_meters")
     op.drop_table("server_links")
     with op.batch_alter_table("server_jobs", schema=None) as batch_op:
         batch_op.drop_index("ix_server_jobs_status_leased_until")
