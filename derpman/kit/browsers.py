@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-import ua_parser
+from ua_parser import Domain, Parser
+from ua_parser.loaders import load_builtins
+from ua_parser.regex import Resolver
 
 _LONGEST_READ = 512
 _LONGEST_SHOWN = 64
@@ -32,9 +34,16 @@ def browser_of(user_agent: str | None) -> Browser:
     return _parsed((user_agent or "")[:_LONGEST_READ])
 
 
+@lru_cache(1)
+def _parser() -> Parser:
+    """Return a parser without the table of devices: nobody asks, and it takes 15 MB."""
+    programs, systems, _devices = load_builtins()
+    return Parser(Resolver((programs, systems, [])))
+
+
 @lru_cache(1024)
 def _parsed(user_agent: str) -> Browser:
-    found = ua_parser.parse(user_agent)
+    found = _parser()(user_agent, Domain.USER_AGENT | Domain.OS)
     program, system = found.user_agent, found.os
     if program is not None:
         name = _joined(program.family, program.major)
