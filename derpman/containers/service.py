@@ -27,6 +27,7 @@ from derpman.servers.service import Candidate
 from derpman.users import service as users
 
 SLOTS = (1, 2, 3)
+_random = secrets.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def allocate(
     terms = Terms(user_id, rental_id, region_base, expires_at, rate_bytes_per_second)
     if placements_of(work, user_id=user_id):
         raise HasRelays
-    candidates = {server.id: server for server in servers.candidates(work)}
+    found = servers.candidates(work)
+    _random.shuffle(found)  # many at once see the same loads: equals must not all go one way
+    candidates = {server.id: server for server in found}
     fit = len(candidates)
     places: list[_Place] = []
     while len(places) < len(SLOTS):
