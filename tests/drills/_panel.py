@@ -117,8 +117,8 @@ class Panel:
             self.redis = self._services.enter_context(Redis())
             settings |= {"DATABASE_URL": self.mariadb.fresh(), "REDIS_URL": self.redis.fresh()}
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DERPMAN_")}
-        own = {f"DERPMAN_{name}": value for name, value in {**settings, **self._more}.items()}
-        self._environment = {**inherited, **own}
+        own = {f"DERPMAN_{name}": value for name, value in settings.items()}
+        self._environment = {**inherited, **own, **self._more}
         self.cli("db", "upgrade")
         made = self.cli("admin", "create", "drill-admin", "admin@example.com", "--password-stdin",
                         text=PASSWORD + "\n")  # fmt: skip
@@ -181,14 +181,13 @@ class Panel:
 
     def wait_until_up(self) -> None:
         """Wait until the API answers."""
+        wait_until(self.answers, 60, "the API answers")
 
-        def answers() -> bool:
-            try:
-                return self._client.get("/api/finance/plans").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        wait_until(answers, 60, "the API answers")
+    def answers(self) -> bool:
+        try:
+            return self._client.get("/api/finance/plans").status_code == 200
+        except httpx.TransportError:
+            return False
 
     # HTTP
 

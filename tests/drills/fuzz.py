@@ -22,7 +22,7 @@ STREAM = "text/event-stream"  # answers that do not end
 def play(drill: Drill) -> None:
     netns.isolate()  # what is invented here, addresses of servers above all, reaches nobody
     with drill.step("stand up a panel, fake servers and the cast"):
-        panel = drill.use(Panel(embedded=True, environment={"TRUSTED_PROXIES": "127.0.0.1"}))
+        panel = drill.use(Panel(embedded=True, environment={"DERPMAN_TRUSTED_PROXIES": "127.0.0.1"}))
         cast = Cast(panel.folder / "data")
         document, endless = split(panel.raw("GET", "/openapi.json").json())
     with drill.step("send what must be refused"):

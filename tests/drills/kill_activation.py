@@ -144,12 +144,12 @@ def complete(scene: Scene) -> None:
     began = time.monotonic()
 
     def done() -> bool:
-        for part in scene.panel.restart_dead():
+        dead = scene.panel.restart_dead()
+        for part in dead:
             scene.kills[part] += 1
-        return not incomplete(scene)
+        return not dead and scene.panel.answers() and not incomplete(scene)
 
     wait_until(done, COMPLETE_S + 15, "everything is complete")
-    scene.panel.wait_until_up()
     scene.slowest = max(scene.slowest, time.monotonic() - began)
 
 
