@@ -30,6 +30,15 @@ DATABASE = os.environ.get("DERPMAN_TEST_DATABASE", "")
 """A server's SQLAlchemy URL (mysql+pymysql://… or postgresql+psycopg://…); empty: SQLite."""
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a server run only the tests that use it; the others ran beside SQLite."""
+    if not DATABASE:
+        return
+    used = [one for one in items if "database_url" in getattr(one, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[one for one in items if one not in used])
+    items[:] = used
+
+
 class MovableClock:
     """Stands still until it is moved."""
 
