@@ -100,6 +100,19 @@ class Settings(BaseSettings):
         gt=0,
         description="Memory that one relay is planned with when a capacity is proposed.",
     )
+    metering_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=300,
+        description="How often the servers' worker writes down what relays sent. Quotas that are "
+        "near do not wait for it.",
+    )
+    line_bytes_per_second: int = Field(
+        default=1_250_000_000,
+        gt=0,
+        description="What a server's line can carry at most. A count beyond it is not billed "
+        "until an admin has looked at it.",
+    )
     session_days: int = Field(
         default=30, ge=1, le=365, description="Days a log-in lasts without use."
     )

@@ -16,6 +16,7 @@ from derpman.devices.sightings import PresenceBook
 from derpman.kit.dispatch import Dispatcher
 from derpman.kit.work import UnitOfWork
 from derpman.servers import fleet
+from derpman.traffic.rounds import Rounds
 from derpman.wiring import System
 
 TASK_MODULES: list[str] = [
@@ -41,6 +42,12 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "notifications.purge_allowances",
         "schedule": crontab(minute="7"),
     },
+    "forget told messages": {
+        "task": "notifications.purge_messages",
+        "schedule": crontab(minute="27"),
+    },
+    "tell channels": {"task": "notifications.tell_due", "schedule": 15},
+    "watch channels": {"task": "alerts.watch_channels", "schedule": 60},
     "send due mails": {"task": "notifications.send_due", "schedule": 15},
     "watch waiting mails": {"task": "alerts.watch_mails", "schedule": 60},
     "end expired rentals": {"task": "rentals.end_expired", "schedule": 30},
@@ -130,8 +137,9 @@ def run_dispatcher(system: System) -> None:
 class Panel:
     """What is wanted of a server, and what follows from what its node reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, rounds: Rounds) -> None:
         self._presence = PresenceBook()
+        self._rounds = rounds
 
     def desired(self, work: UnitOfWork, *, server_id: int, force: bool) -> Mapping[str, Any] | None:
         return reconcile.desired_state(work, server_id=server_id, force=force)
@@ -141,15 +149,25 @@ class Panel:
         if snapshot["knocks"]:
             sightings.record_knocks(work, server_id=server_id, knocks=snapshot["knocks"])
         sightings.record_presence(work, server_id=server_id, snapshot=snapshot, book=self._presence)
+        self._rounds.observe(work, server_id=server_id, snapshot=snapshot)
 
 
 def run_servers(system: System) -> None:
     """Keep in touch with the servers' nodes until a signal."""
-    fleet.run_forever(
-        fleet.Fleet(
-            edge=system.edge(),
-            wake=system.wake,
-            panel=Panel(),
-            build_dir=system.settings.build_dir,
-        )
+    rounds = Rounds(
+        system.edge(),
+        every_seconds=system.settings.metering_seconds,
+        line_bytes_per_second=system.settings.line_bytes_per_second,
     )
+    rounds.start()
+    try:
+        fleet.run_forever(
+            fleet.Fleet(
+                edge=system.edge(),
+                wake=system.wake,
+                panel=Panel(rounds),
+                build_dir=system.settings.build_dir,
+            )
+        )
+    finally:
+        rounds.stop()

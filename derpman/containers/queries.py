@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy import and_, or_, select
 
 from derpman.containers.models import Placement
@@ -40,3 +44,28 @@ def placements(
         )
         found = found.where(~same if is_differing else same)
     return page(work.session, found, Placement.id, before, limit)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a relay is, and where it is."""
+
+    placement_id: int
+    server_id: int
+    user_id: int
+    rental_id: int
+    created_at: datetime
+
+
+def owners(work: UnitOfWork, *, placement_ids: Sequence[int]) -> list[Owner]:
+    """Return whose relays are, also of those that are gone."""
+    rows = work.session.execute(
+        select(
+            Placement.id,
+            Placement.server_id,
+            Placement.user_id,
+            Placement.rental_id,
+            Placement.created_at,
+        ).where(Placement.id.in_(placement_ids))
+    )
+    return [Owner(*row) for row in rows]

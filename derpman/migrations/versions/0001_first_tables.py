@@ -90,6 +90,35 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_mails_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "notification_channels",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("locale", sa.String(length=16), nullable=False),
+        sa.Column("topics", sa.Text(), nullable=False),
+        sa.Column("min_severity", sa.String(length=16), nullable=False),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("leased_until", UtcDateTime(), nullable=True),
+        sa.Column("paused_until", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", UtcDateTime(), nullable=True),
+        sa.Column("error", sa.String(length=500), nullable=True),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notification_channels")),
+        sa.UniqueConstraint("name", name=op.f("uq_notification_channels_name")),
+    )
+    with op.batch_alter_table("notification_channels", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_notification_channels_failing_since"), ["failing_since"], unique=False
+        )
+
+    op.create_table(
         "panel_keys",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("public", sa.Text(), nullable=False),
@@ -363,6 +392,38 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_acl_versions_rental_id"), ["rental_id"], unique=False)
 
     op.create_table(
+        "channel_messages",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("channel_id", Id, nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("topic", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("queued_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("error", sa.String(length=500), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["channel_id"],
+            ["notification_channels.id"],
+            name=op.f("fk_channel_messages_channel_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_channel_messages")),
+        sa.UniqueConstraint("key", name=op.f("uq_channel_messages_key")),
+    )
+    with op.batch_alter_table("channel_messages", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_channel_messages_channel_id"), ["channel_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_channel_messages_status_channel_id_id", ["status", "channel_id", "id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_channel_messages_status_created_at", ["status", "created_at"], unique=False
+        )
+
+    op.create_table(
         "device_knocks",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -543,15 +604,15 @@ def upgrade() -> None:
     op.create_table(
         "server_meters",
         sa.Column("server_id", Id, autoincrement=False, nullable=False),
-        sa.Column("nic_raw_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("nic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("nic_raw_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("nic_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("nic_read_at", UtcDateTime(), nullable=False),
-        sa.Column("relay_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("relay_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("month_begins_at", UtcDateTime(), nullable=True),
-        sa.Column("month_base_nic_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("month_base_relay_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("rolled_nic_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("rolled_relay_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("month_base_nic_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("month_base_relay_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("rolled_nic_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("rolled_relay_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("warned_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["server_id"], ["servers.id"], name=op.f("fk_server_meters_server_id")
@@ -722,19 +783,19 @@ def upgrade() -> None:
     op.create_table(
         "relay_meters",
         sa.Column("placement_id", Id, autoincrement=False, nullable=False),
-        sa.Column("server_id", Id, nullable=False),
-        sa.Column("user_id", Id, nullable=False),
-        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("server_id", Id, server_default="0", nullable=False),
+        sa.Column("user_id", Id, server_default="0", nullable=False),
+        sa.Column("rental_id", Id, server_default="0", nullable=False),
         sa.Column("start_id", sa.String(length=128), nullable=True),
-        sa.Column("start_number", sa.BigInteger(), nullable=False),
-        sa.Column("start_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("before_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("node_before_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("start_number", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("start_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("before_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("node_before_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("read_at", UtcDateTime(), nullable=False),
-        sa.Column("share_from_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("share_from_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("share_bytes", sa.BigInteger(), nullable=True),
-        sa.Column("rolling_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("rolled_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("rolling_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("rolled_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["placement_id"], ["user_containers.id"], name=op.f("fk_relay_meters_placement_id")
         ),
@@ -900,6 +961,7 @@ def upgrade() -> None:
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("act_at_bytes", sa.BigInteger(), nullable=False),
         sa.Column("over_at", UtcDateTime(), nullable=True),
+        sa.Column("shared_at", UtcDateTime(), nullable=True),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -1056,6 +1118,12 @@ def downgrade() -> None:
         batch_op.drop_index("ix_device_knocks_user_id_status_last_at")
 
     op.drop_table("device_knocks")
+    with op.batch_alter_table("channel_messages", schema=None) as batch_op:
+        batch_op.drop_index("ix_channel_messages_status_created_at")
+        batch_op.drop_index("ix_channel_messages_status_channel_id_id")
+        batch_op.drop_index(batch_op.f("ix_channel_messages_channel_id"))
+
+    op.drop_table("channel_messages")
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_acl_versions_rental_id"))
 
@@ -1112,6 +1180,10 @@ def downgrade() -> None:
 
     op.drop_table("plans")
     op.drop_table("panel_keys")
+    with op.batch_alter_table("notification_channels", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_notification_channels_failing_since"))
+
+    op.drop_table("notification_channels")
     with op.batch_alter_table("mails", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_mails_user_id"))
         batch_op.drop_index("ix_mails_status_due_at")

@@ -1,0 +1,1 @@
+"""Traffic: what relays and servers sent, what rentals may send, and what happens at the end."""

@@ -1,0 +1,62 @@
+"""How what a rental has left is shared out among its relays. See docs/decisions/0007.
+
+A node stops or throttles a relay by itself when the relay has sent its share; the shares together
+are never more than what is left, so the rental's quota holds while the panel is away. The relay
+that sends most gets most, and everything is shared out anew when a relay has used half its share,
+so that none runs out of its own while others have some, as long as the panel is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+IDLE_PERCENT = 30
+"""So much of what is left is spread evenly: a device may use another relay any moment."""
+SAMPLE_SECONDS = 5.0
+"""How often a node tells its counts at least."""
+CRUMB_BYTES = 1 << 20
+"""Less than this is not worth sharing out."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One relay when shares are made."""
+
+    id: int
+    sent_bytes: int
+    """The node's sum."""
+    used_bytes: int
+    """Sent since shares were made last."""
+    kept_bytes: int | None = None
+    """Its node is out of touch and still has so much of its old share: that stays as it is."""
+
+
+def share(left_bytes: int, parts: Sequence[Part], bytes_per_second: float) -> dict[int, int]:
+    """Return the share of each relay whose node is in touch.
+
+    `bytes_per_second` is how fast the rental is sending. When what is left would not last for one
+    sample, each relay gets all of it: the one in use is not stopped early, and two others can add
+    no more than what two samples carry.
+    """
+    free = [part for part in parts if part.kept_bytes is None]
+    left = max(0, left_bytes - sum(part.kept_bytes or 0 for part in parts))
+    if left <= max(CRUMB_BYTES, int(bytes_per_second * SAMPLE_SECONDS)):
+        return {part.id: left for part in free}
+    used = sum(part.used_bytes for part in free)
+    if not used:
+        return {part.id: left // len(free) for part in free}
+    even = left * IDLE_PERCENT // 100 // len(free)
+    by_use = left - even * len(free)
+    return {part.id: even + by_use * part.used_bytes // used for part in free}
+
+
+def levels_passed(used_bytes: int, limit_bytes: int, levels: Sequence[int]) -> int:
+    """Return the highest of `levels` (percent) that is reached, or 0."""
+    return max((level for level in levels if used_bytes * 100 >= limit_bytes * level), default=0)
+
+
+def next_level_bytes(level: int, limit_bytes: int, levels: Sequence[int]) -> int:
+    """Return what is used when the level after `level` is reached; far away when there is none."""
+    above = [one for one in levels if one > level]
+    return -(-limit_bytes * above[0] // 100) if above else 1 << 62
