@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import unified_diff
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -167,12 +166,6 @@ def remove(source: str, known: Iterable[Slot]) -> str:
     edits = Edits(text)
     edits.take_out(_root(text), [derp_map])
     return _closed(edits.result())
-
-
-def diff(old: str, new: str) -> str:
-    """Return the unified difference of two texts, to be shown; empty when they are equal."""
-    lines = unified_diff(old.splitlines(), new.splitlines(), "before", "after", lineterm="")
-    return "\n".join(lines)
 
 
 class Ours:

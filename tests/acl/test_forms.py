@@ -15,7 +15,6 @@ from derpman.acl.derpmap import Slot, Unfit, document, to_json
 from derpman.acl.forms import (
     Form,
     Merged,
-    diff,
     headscale_json,
     headscale_yaml,
     merge,
@@ -307,14 +306,6 @@ def test_derp_map_with_something_of_his_stays():
 
 
 # Showing
-
-
-def test_diff_shows_only_what_changed():
-    old = "{\n" + "".join(f'  "k{n}": {n},\n' for n in range(50)) + "}\n"
-    shown = diff(old, merge(old, [slot(1)]).text)
-    assert shown.startswith("--- before\n+++ after\n@@")
-    assert [line for line in shown.splitlines()[2:] if line.startswith("-")] == []
-    assert diff(old, old) == ""
 
 
 # For every policy
