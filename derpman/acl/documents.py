@@ -1,35 +1,23 @@
-"""What a customer does with his ACL: take it in a form, and work on a policy of his."""
+"""Verbs that hand a customer his ACL, and log it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
 
 from derpman.acl import derpmap, forms
-from derpman.acl import lint as linting
-from derpman.acl.derpmap import Finding, Slot
-from derpman.acl.forms import Form, FormName, Merged
+from derpman.acl.derpmap import Slot
+from derpman.acl.forms import Form, FormName
 from derpman.acl.models import AclDownload, AclVersion
-from derpman.acl.service import NO_GRACE, current, offered
+from derpman.acl.service import NO_GRACE, offered
 from derpman.kit.browsers import browser_of
 from derpman.kit.places import place_of
 from derpman.kit.work import UnitOfWork
 
 KNOWN_VERSIONS = 100
 """How many of a customer's versions, the newest first, are looked for in a policy of his."""
-
-
-@dataclass(frozen=True)
-class MergedPolicy:
-    """A customer's policy with the regions of one version in it."""
-
-    version: int
-    merged: Merged
-    diff: str
 
 
 def slots_of(version: AclVersion) -> tuple[Slot, ...]:
@@ -68,48 +56,20 @@ def download(
     return made
 
 
-def merge(
-    work: UnitOfWork,
-    *,
-    policy: str,
-    omit_default_regions: bool = False,
-    grace: timedelta = NO_GRACE,
-) -> MergedPolicy:
-    """Return a policy of the actor's with his regions in it; nothing of the policy is kept.
-
-    Raises Unfit when the policy cannot be read, or something of his is in the way.
-    """
-    version = offered(work, user_id=work.actor.user_id or 0, grace=grace)
-    merged = forms.merge(
-        policy,
-        slots_of(version),
-        known=_known(work),
-        omit_default_regions=omit_default_regions,
-    )
+def record_merge(work: UnitOfWork, *, version: AclVersion) -> None:
+    """Log that the actor took his version merged into a policy."""
     _record_own(work, version, FormName.POLICY)
-    return MergedPolicy(version.number, merged, forms.diff(policy, merged.text))
 
 
-def remove_from(work: UnitOfWork, *, policy: str) -> str:
-    """Return a policy of the actor's without the regions of any version he ever had."""
-    return forms.remove(policy, _known(work))
-
-
-def lint(work: UnitOfWork, *, text: str) -> list[Finding]:
-    """Return what is wrong with a text that the actor pasted; `acl.lint` says what it takes."""
-    version = current(work, user_id=work.actor.user_id or 0)
-    slots = () if version is None else slots_of(version)
-    return linting.lint(text, slots=slots, known=_known(work))
-
-
-def _known(work: UnitOfWork) -> Sequence[Slot]:
-    documents = work.session.scalars(
+def known_slots(work: UnitOfWork) -> list[Slot]:
+    """Return the slots of all of the actor's versions, ended ones too: what a paste may hold."""
+    made = work.session.scalars(
         select(AclVersion.document)
         .where(AclVersion.user_id == work.actor.user_id)
         .order_by(AclVersion.number.desc())
         .limit(KNOWN_VERSIONS)
     )
-    return [slot for document in documents for slot in derpmap.slots_of(json.loads(document))]
+    return [slot for text in made for slot in derpmap.slots_of(json.loads(text))]
 
 
 def _record_own(work: UnitOfWork, version: AclVersion, form: FormName) -> None:

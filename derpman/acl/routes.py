@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from derpman.acl import addresses, documents, forms, queries, service
+from derpman.acl import addresses, documents, queries, service, steps
+from derpman.acl.diff import unified
 from derpman.acl.errors import AclExpired, AclNotFound
 from derpman.acl.forms import FormName
 from derpman.acl.models import AclAddress
@@ -51,8 +52,10 @@ router = APIRouter(prefix="/api/acl", tags=["acl"])
 FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {f"application/{kind}": {} for kind in ("hujson", "json", "yaml")}}
 }
-DOCUMENTS = Limit("acl-documents", 120, 600)
-"""What one user may have made or read in ten minutes: a policy takes up to a second of a core."""
+DOWNLOADS = Limit("acl-downloads", 120, 600)
+"""How many files one user may take in ten minutes: each is a row of the log."""
+POLICIES = Limit("acl-policies", 60, 600)
+"""How many pastes of one user are read in ten minutes: the largest takes two seconds of a core."""
 
 
 def grace_of(request: Request) -> timedelta:
@@ -84,7 +87,7 @@ def download(
     omit_default_regions: bool = False,
 ) -> Response:
     """The caller's ACL as a file; every download is logged."""
-    _take(guards, run)
+    _take(guards, DOWNLOADS, run)
     made = run(
         documents.download,
         form=FormName(form),
@@ -105,8 +108,8 @@ def merge(run: RunUser, guards: Guarded, grace: Grace, body: Merge) -> MergeOut:
 
     A region of his under one of these ids is a finding `region.clash` that names free ones.
     """
-    _take(guards, run)
-    made = run(documents.merge, **body.model_dump(), grace=grace)
+    _take(guards, POLICIES, run)
+    made = steps.merge(run, **body.model_dump(), grace=grace)
     return MergeOut(
         policy=made.merged.text,
         diff=made.diff,
@@ -119,16 +122,16 @@ def merge(run: RunUser, guards: Guarded, grace: Grace, body: Merge) -> MergeOut:
 @router.post("/remove_from")
 def remove_from(run: RunUser, guards: Guarded, body: RemoveFrom) -> RemovedOut:
     """A pasted policy without the regions of any version the caller ever had."""
-    _take(guards, run)
-    text = run.read(documents.remove_from, policy=body.policy)
-    return RemovedOut(policy=text, diff=forms.diff(body.policy, text))
+    _take(guards, POLICIES, run)
+    text = steps.remove_from(run, policy=body.policy)
+    return RemovedOut(policy=text, diff=unified(body.policy, text))
 
 
 @router.post("/lint")
 def lint(run: RunUser, guards: Guarded, body: Lint) -> LintOut:
     """The known faults of a pasted policy, derpMap or headscale file; nothing of it is kept."""
-    _take(guards, run)
-    findings = run.read(documents.lint, text=body.text)
+    _take(guards, POLICIES, run)
+    findings = steps.lint(run, text=body.text)
     return LintOut(findings=[FindingPart.model_validate(finding) for finding in findings])
 
 
@@ -191,8 +194,8 @@ def all_downloads(run: RunAdmin, query: Annotated[DownloadsQuery, Query()]) -> A
     return DownloadsOut(downloads=parts, next_before=next_before)
 
 
-def _take(guards: Guarded, run: Edge) -> None:
-    guards.take(DOCUMENTS, str(run.actor.user_id))
+def _take(guards: Guarded, limit: Limit, run: Edge) -> None:
+    guards.take(limit, str(run.actor.user_id))
 
 
 def _current(work: UnitOfWork, grace: timedelta) -> CurrentPart | None:
