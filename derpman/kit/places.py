@@ -15,10 +15,11 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-import geoip2fast
 import structlog
 from babel import Locale
 from ip2region import searcher, util
+
+from derpman.kit.countries import Countries
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ class Places:
 
     def __init__(self, city_files: Iterable[Path] = ()) -> None:
         self._loading = threading.Lock()
-        self._countries: geoip2fast.GeoIP2Fast | None = None
+        self._countries: Countries | None = None
         self._cities: list[_CityFile] = []
         self._remembered = lru_cache(_CACHED_ADDRESSES)(self._look_up)
         self.use_city_files(city_files)
@@ -91,15 +92,13 @@ class Places:
         return _place(code, "", "", "") if code else UNKNOWN
 
     def _country_of(self, address: IPv4Address | IPv6Address) -> str:
-        code = self._loaded().lookup(str(address)).country_code
+        code = self._loaded().code_of(address)
         return code if code in _EN else ""  # "--" and the like
 
-    def _loaded(self) -> geoip2fast.GeoIP2Fast:
+    def _loaded(self) -> Countries:
         with self._loading:
             if self._countries is None:
-                # By its full path: the library would prefer a file in the current directory.
-                data = Path(geoip2fast.__file__).with_name("geoip2fast-ipv6.dat.gz")
-                self._countries = geoip2fast.GeoIP2Fast(geoip2fast_data_file=str(data))
+                self._countries = Countries()
             return self._countries
 
 
