@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 bin := .venv/bin
 pytest := $(bin)/pytest -q
 workers := -n 2 --dist loadfile
-go_modules := $(patsubst %/go.mod,%,$(wildcard node/go.mod tests/system/*/go.mod))
+go_modules := $(patsubst %/go.mod,%,$(wildcard node/go.mod tests/*/*/go.mod bench/*/go.mod))
 beside_dockerd := $(if $(filter 0,$(shell id -u)),node/with-dockerd.sh)
 fast := --ignore=tests/system --ignore=tests/drills
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -138,6 +138,12 @@ openapi: ready ## write openapi.json
 .PHONY: docs
 docs: ready ## write docs/states.md, docs/settings.md and .env.example
 	$(bin)/python tools/generate.py docs/states.md docs/settings.md .env.example
+
+.PHONY: migration
+migration: ready ## write a migration from changed models: NAME="count devices"
+	@$(bin)/python tools/migration.py $(NAME)
+	@$(bin)/ruff format --quiet derpman/migrations
+	@$(bin)/ruff check --fix --quiet derpman/migrations
 
 .PHONY: lock
 lock: ready ## resolve the dependencies again, within pyproject.toml
