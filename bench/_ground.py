@@ -27,7 +27,8 @@ class Ground:
         """A panel as processes, with MariaDB and Redis; the three servers are its own."""
         fleet = self.fleet
         with self._bench.step("stand a panel up and add the servers"):
-            panel = self._bench.use(Panel(host=fleet.panel_address))
+            more = {"TRUSTED_PROXIES": fleet.panel_address}
+            panel = self._bench.use(Panel(host=fleet.panel_address, environment=more))
             key = fleet.admin_key.read_text()
             panel.wait_for_servers([panel.add_server(one, key) for one in fleet.servers[:3]])
         return panel

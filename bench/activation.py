@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
 import statistics
+
+import httpx2 as httpx
 
 from bench._bench import Bench, memory_mb
 from bench._ground import Ground
-from tests.drills._panel import activate, timed
+from tests.drills._panel import PASSWORD, Panel, activate, timed
 from tests.drills.main_job import bare_runs
 from tests.system import bare_relay
 
@@ -31,9 +35,22 @@ def measure(bench: Bench, ground: Ground) -> None:
     bench.figure("activation_ratio", activation / run, "", at_most=2, reference=beside)
     bench.figure("activation_max_s", max(ours), "s")
 
-    with bench.step("call the API two thousand times, and look at the processes"):
-        for _ in range(bench.scaled(1000, least=100)):
-            panel.admin.get("/api/user/list")
-            panel.admin.get("/api/serial/list")
+    calls = bench.scaled(2000, least=200)
+    places = concurrent.futures.ThreadPoolExecutor(16)
+    with bench.step(f"call the API {calls} times from sixteen places at once"), places:
+        list(places.map(functools.partial(_call, panel), range(calls // 4)))
     for part, at_most in (("api", 200), ("servers", 250), ("tasks", None), ("dispatcher", None)):
         bench.figure(f"{part}_memory_mb", memory_mb([panel.pid(part)]), "MB", at_most=at_most)
+
+
+def _call(panel: Panel, number: int) -> None:
+    """Log in from a public address, so that its place is looked up; read three lists."""
+    agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/130.0.0.0 Safari/537.36"
+    headers = {"X-Forwarded-For": f"8.8.{number % 200}.8", "User-Agent": agent}
+    body = {"email": panel.admin.email, "password": PASSWORD}
+    with httpx.Client(base_url=panel.url, headers=headers, timeout=60) as client:
+        if number % 10 == 0:  # a password takes its time, on purpose
+            client.post("/api/user/login", json=body).raise_for_status()
+        token = {"Authorization": f"Bearer {panel.admin.token}"}
+        for path in ("/api/user/list", "/api/serial/list", "/api/logs/system"):
+            client.get(path, headers=token).raise_for_status()
