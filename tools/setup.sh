@@ -89,6 +89,7 @@ dockerd docker.io servers, containers, drills
 iptables iptables servers, drills
 ip iproute2 servers, drills
 sshd openssh-server servers, drills
+sudo sudo adding servers
 mariadbd mariadb-server everything on MariaDB
 redis-server redis-server Celery with Redis
 initdb postgresql everything on PostgreSQL
