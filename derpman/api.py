@@ -25,6 +25,7 @@ from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.logs.routes import router as logs_router
+from derpman.notifications.channel_routes import router as channels_router
 from derpman.notifications.routes import router as notifications_router
 from derpman.notifications.template_routes import router as templates_router
 from derpman.rentals.acl_routes import router as acl_versions_router
@@ -53,6 +54,7 @@ ROUTERS: list[APIRouter] = [
     messages_router,
     notifications_router,
     templates_router,
+    channels_router,
     alerts_router,
     logs_router,
 ]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from derpman.access.events import PasswordForgotten
 from derpman.acl.events import AclReplaced
-from derpman.alerts.events import AlertRaised
+from derpman.alerts.events import AlertOver, AlertRaised
 from derpman.devices.events import DeviceKnocked, DeviceRegistered, DeviceRemoved
 from derpman.kit import places
 from derpman.kit.clock import Clock, utc_now
@@ -20,7 +20,7 @@ from derpman.kit.secrets import Vault
 from derpman.kit.throttle import Throttle
 from derpman.kit.wake import LocalWake, RedisWake, Wake
 from derpman.kit.work import SYSTEM, Actor, Edge
-from derpman.notifications.events import MailGivenUp, MailQueued
+from derpman.notifications.events import ChannelTold, MailGivenUp, MailQueued
 from derpman.rentals.events import (
     AclAsked,
     RentalActivated,
@@ -35,18 +35,20 @@ from derpman.users.events import VerificationAsked
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     AclAsked.name: ["rentals.generate_acl"],
     AclReplaced.name: ["acl.tell_replaced"],
-    AlertRaised.name: ["users.mail_admins_of_alert"],
+    AlertOver.name: ["alerts.tell_resolved"],
+    AlertRaised.name: ["users.mail_admins_of_alert", "alerts.tell_raised"],
+    ChannelTold.name: ["notifications.tell_channels"],
     DeviceKnocked.name: ["devices.tell_knocked"],
     DeviceRegistered.name: ["devices.tell_registered"],
     DeviceRemoved.name: ["devices.tell_removed"],
     MailGivenUp.name: ["alerts.report_given_up"],
     MailQueued.name: ["notifications.send"],
     PasswordForgotten.name: ["access.send_reset"],
-    RentalActivated.name: ["rentals.tell_activated"],
-    RentalEnded.name: ["rentals.tell_ended"],
+    RentalActivated.name: ["rentals.tell_activated", "notifications.announce"],
+    RentalEnded.name: ["rentals.tell_ended", "notifications.announce"],
     ServerJobQueued.name: ["servers.run_job"],
-    UserReinstated.name: ["rentals.tell_reinstated"],
-    UserSuspended.name: ["rentals.tell_suspended"],
+    UserReinstated.name: ["rentals.tell_reinstated", "notifications.announce"],
+    UserSuspended.name: ["rentals.tell_suspended", "notifications.announce"],
     VerificationAsked.name: ["users.send_code"],
 }
 """Names of events to the names of the tasks that follow: the asynchronous map."""

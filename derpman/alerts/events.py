@@ -11,3 +11,11 @@ class AlertRaised(Event):
 
     name = "alert.raised"
     alert_id: int
+
+
+@dataclass(frozen=True)
+class AlertOver(Event):
+    """What an alert told of is over, or an admin closed it."""
+
+    name = "alert.over"
+    alert_id: int

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from derpman.alerts.errors import AlertNotFound, AlertResolved
-from derpman.alerts.events import AlertRaised
+from derpman.alerts.events import AlertOver, AlertRaised
 from derpman.alerts.models import Severity, SystemAlert
 from derpman.alerts.texts import sentence
 from derpman.kit.db import changed
@@ -111,14 +111,18 @@ def get(work: UnitOfWork, alert_id: int) -> SystemAlert:
 
 
 def _close(work: UnitOfWork, *which: Any) -> bool:
+    alert_id = work.session.scalar(select(SystemAlert.id).where(*which))
+    if alert_id is None:
+        return False  # as nearly always when a sweep finds nothing wrong
     closed = changed(
         work.session,
         update(SystemAlert)
-        .where(*which)
+        .where(SystemAlert.id == alert_id, ~SystemAlert.resolved)
         .values(resolved=True, open_key=None, resolved_at=work.now)
         .execution_options(synchronize_session=False),
     )
     if closed:
+        work.emit(AlertOver(alert_id=alert_id))
         work.wake("live")
     return closed == 1
 

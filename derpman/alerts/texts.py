@@ -34,6 +34,10 @@ TEXTS: dict[str, Text] = {
         en="{count} mails have waited for the mail server for over five minutes: {error}",
         zh="有 {count} 封邮件等待发送超过五分钟：{error}",
     ),
+    "channel_failing": Text(
+        en="The channel “{name}” takes no messages: {error}",
+        zh="通知渠道“{name}”无法送达消息：{error}",
+    ),
     "mail_refused": Text(
         en="The mail server refused a mail to {address} for good: {reason}",
         zh="邮件服务器拒收发往 {address} 的邮件：{reason}",

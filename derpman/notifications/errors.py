@@ -45,6 +45,34 @@ class TemplateBuiltIn(Conflict):
     text = "This template is the built-in one already."
 
 
+class ChannelNotFound(NotFound):
+    code = "notifications.channel_not_found"
+    text = "There is no channel {channel_id}."
+
+
+class ChannelNameTaken(Conflict):
+    code = "notifications.channel_name_taken"
+    text = "Another channel has the name {name}."
+
+
+class ChannelWrong(Invalid):
+    code = "notifications.channel_wrong"
+    text = "The {field} cannot be used: {reason}."
+
+
+class MessageNotFound(NotFound):
+    code = "notifications.message_not_found"
+    text = "There is no message {message_id}."
+
+
+class ChannelAway(TransientFailure):
+    """Nobody takes messages there now, or not ours: no fault of any one message."""
+
+
+class MessageRefused(PermanentFailure):
+    """The channel works and will never take this message."""
+
+
 class MailServerAway(TransientFailure):
     """The server cannot be reached or does not work for us: no fault of any one mail."""
 

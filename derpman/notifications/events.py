@@ -19,3 +19,11 @@ class MailGivenUp(Event):
 
     name = "mail.given_up"
     mail_id: int
+
+
+@dataclass(frozen=True)
+class ChannelTold(Event):
+    """Messages wait for their channels."""
+
+    name = "channel.told"
+    channel_ids: list[int]

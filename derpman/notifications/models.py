@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
 from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
-from derpman.notifications.states import MailStatus
+from derpman.notifications.states import ChannelKind, MailStatus, MessageStatus
 
 
 class Mail(Base):
@@ -79,3 +79,59 @@ class MailTemplate(Base):
     edited_by: Mapped[int | None] = mapped_column(Id)
     editor: Mapped[str] = mapped_column(String(64))
     edited_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Channel(Base):
+    """Where an operator wants to be told of alerts and of chosen events, besides by mail."""
+
+    __tablename__ = "notification_channels"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[ChannelKind] = mapped_column(enum_column(ChannelKind))
+    url: Mapped[str] = mapped_column(Text)
+    """Sealed: a robot's address is all that one needs to speak for it."""
+    host: Mapped[str] = mapped_column(String(255))
+    secret: Mapped[str | None] = mapped_column(Text)
+    """Sealed: what requests are signed with."""
+    locale: Mapped[str] = mapped_column(String(16))
+    topics: Mapped[str] = mapped_column(Text)
+    """Names of topics as a JSON list."""
+    min_severity: Mapped[str] = mapped_column(String(16))
+    """The least severe alert that is told."""
+    is_enabled: Mapped[bool] = mapped_column()
+    attempts: Mapped[int] = mapped_column(default=0)
+    """Times it was leased; what a sender reports counts only for the newest."""
+    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    served_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When it was last leased: whoever waited longest comes next."""
+    paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failures: Mapped[int] = mapped_column(default=0)
+    """In a row; the pause grows with them."""
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    error: Mapped[str | None] = mapped_column(String(500))
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ChannelMessage(Base):
+    """Something to be told on one channel; its key is the same however often it is sent."""
+
+    __tablename__ = "channel_messages"
+    __table_args__ = (
+        Index("ix_channel_messages_status_channel_id_id", "status", "channel_id", "id"),
+        Index("ix_channel_messages_status_created_at", "status", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(ForeignKey("notification_channels.id"), index=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    topic: Mapped[str] = mapped_column(String(64))
+    text: Mapped[str] = mapped_column(Text)
+    data: Mapped[str] = mapped_column(Text)
+    status: Mapped[MessageStatus] = mapped_column(enum_column(MessageStatus))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(500))

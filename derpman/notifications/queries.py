@@ -10,8 +10,8 @@ from sqlalchemy.orm import defer
 
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
-from derpman.notifications.models import Mail
-from derpman.notifications.states import MailStatus
+from derpman.notifications.models import Channel, ChannelMessage, Mail
+from derpman.notifications.states import MailStatus, MessageStatus
 
 
 def mails(
@@ -60,3 +60,31 @@ def waiting(work: UnitOfWork, *, longer_than: timedelta) -> Waiting:
         .limit(1)
     )
     return Waiting(count, error)
+
+
+def channels(work: UnitOfWork) -> list[Channel]:
+    """Return the channels by name."""
+    return list(work.session.scalars(select(Channel).order_by(Channel.name)))
+
+
+def failing_channels(work: UnitOfWork, *, longer_than: timedelta) -> list[Channel]:
+    """Return the channels that are switched on and have taken nothing for so long."""
+    failing = select(Channel).where(
+        Channel.failing_since <= work.now - longer_than, Channel.is_enabled
+    )
+    return list(work.session.scalars(failing.order_by(Channel.id)))
+
+
+def messages(
+    work: UnitOfWork,
+    *,
+    channel_id: int,
+    status: MessageStatus | None,
+    before: int | None,
+    limit: int,
+) -> tuple[list[ChannelMessage], int | None]:
+    """Return what was or is to be told on a channel, the newest first."""
+    found = select(ChannelMessage).where(ChannelMessage.channel_id == channel_id)
+    if status is not None:
+        found = found.where(ChannelMessage.status == status)
+    return page(work.session, found, ChannelMessage.id, before, limit)

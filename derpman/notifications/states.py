@@ -1,4 +1,4 @@
-"""What a queued mail can be, and what may happen to it."""
+"""What queued mails and messages of channels can be, and what may happen to them."""
 
 from enum import StrEnum
 
@@ -18,4 +18,25 @@ TRANSITIONS = {
     (MailStatus.SENDING, "defer"): MailStatus.QUEUED,
     (MailStatus.SENDING, "refuse"): MailStatus.REFUSED,
     (MailStatus.REFUSED, "requeue"): MailStatus.QUEUED,
+}
+
+
+class ChannelKind(StrEnum):
+    WEBHOOK = "webhook"
+    WECOM = "wecom"
+    DINGTALK = "dingtalk"
+
+
+class MessageStatus(StrEnum):
+    """While a message is being sent its channel is leased; the message waits."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    REFUSED = "refused"
+
+
+MESSAGE_TRANSITIONS = {
+    (MessageStatus.QUEUED, "accept"): MessageStatus.SENT,
+    (MessageStatus.QUEUED, "refuse"): MessageStatus.REFUSED,
+    (MessageStatus.REFUSED, "requeue"): MessageStatus.QUEUED,
 }

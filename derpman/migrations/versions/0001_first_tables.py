@@ -103,6 +103,7 @@ def upgrade() -> None:
         sa.Column("is_enabled", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("leased_until", UtcDateTime(), nullable=True),
+        sa.Column("served_at", UtcDateTime(), nullable=False),
         sa.Column("paused_until", UtcDateTime(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("failing_since", UtcDateTime(), nullable=True),
