@@ -54,6 +54,7 @@ def nodes(system: System) -> list[Child]:
             str(_socket(system, name)),
             "-runtime",
             "process",
+            "-stop-relays",
             "-derper",
             str(build / "derper"),
             "-ports",

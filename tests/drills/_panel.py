@@ -164,6 +164,10 @@ class Panel:
         for name in names:
             self._parts[name].kill()
 
+    @property
+    def parts(self) -> list[str]:
+        return list(self._parts)
+
     def alive(self, name: str) -> bool:
         return self._parts[name].alive()
 

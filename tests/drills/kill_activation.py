@@ -18,7 +18,7 @@ from tests.drills._panel import PARTS, Account, Panel, Refused
 from tests.drills.main_job import add_servers
 from tests.system import derp
 from tests.system.fleet import Fleet, Server
-from tests.system.processes import wait_until
+from tests.system.processes import NotInTime, wait_until
 
 BUDGET_S = 240
 COMPLETE_S = 30
@@ -49,6 +49,9 @@ class Scene:
 
     def set_trap(self, part: str, step: int) -> None:
         (self.traps / part).write_text(str(step))
+
+    def is_armed(self, part: str) -> bool:
+        return (self.traps / part).exists()
 
     def disarm(self, part: str) -> None:
         (self.traps / part).unlink(missing_ok=True)
@@ -126,6 +129,10 @@ def kill_once(scene: Scene, customer: Account, part: str, share: float, steps: i
     if part == "node" and share >= 0.5:
         kill_node(scene, victim, share * 2 - 1)
     complete(scene)
+    if part in ("tasks", "dispatcher"):  # they come to their steps a moment later
+        with contextlib.suppress(NotInTime):
+            wait_until(lambda: not scene.is_armed(part) or not undelivered(scene), 5, "its steps")
+        complete(scene)
     scene.disarm(part)
     while rental(scene, customer) is not None:  # the kill took the wish to end it
         with contextlib.suppress(Refused, httpx.TransportError):
@@ -149,7 +156,14 @@ def complete(scene: Scene) -> None:
             scene.kills[part] += 1
         return not dead and scene.panel.answers() and not incomplete(scene)
 
-    wait_until(done, COMPLETE_S + 15, "everything is complete")
+    try:
+        wait_until(done, COMPLETE_S + 15, "everything is complete")
+    except NotInTime:
+        for problem in incomplete(scene):
+            scene.drill.say(problem)
+        for part in scene.panel.parts:
+            scene.drill.say(f"{part}: {scene.panel.log(part)[-3000:]}")
+        raise
     scene.slowest = max(scene.slowest, time.monotonic() - began)
 
 
@@ -194,11 +208,18 @@ def settle(scene: Scene) -> None:
         scene.panel.restart_dead()
         wait_until(lambda: not leaked(scene), COMPLETE_S, "no leaked container")
         # What a killed task had begun is sent again when it is overdue, after a minute.
-        wait_until(lambda: not undelivered(scene), 200, "every delivery is done")
+        try:
+            wait_until(lambda: not undelivered(scene), 200, "every delivery is done")
+        except NotInTime:
+            for row in undelivered(scene):
+                scene.drill.say(str(dict(row)))
+            scene.drill.say(scene.panel.log("tasks")[-6000:])
+            scene.drill.say(scene.panel.log("dispatcher")[-3000:])
+            raise
 
 
 def undelivered(scene: Scene) -> list[RowMapping]:
-    return scene.rows("SELECT id, handler, status, error FROM deliveries WHERE status <> 'done'")
+    return scene.rows("SELECT * FROM deliveries WHERE status <> 'done'")
 
 
 def leaked(scene: Scene) -> list[str]:
