@@ -44,8 +44,9 @@ func (n *Node) Snapshot(cursor string) protocol.Snapshot {
 	for _, r := range n.relays {
 		relays = append(relays, r)
 	}
+	generation := n.generation
 	n.mu.Unlock()
-	snapshot := n.report(cursor, relays)
+	snapshot := n.report(cursor, generation, relays)
 	snapshot.Whole = true
 	return snapshot
 }
@@ -59,16 +60,17 @@ func (n *Node) changed(cursor string, ids []int64) protocol.Snapshot {
 			relays = append(relays, r)
 		}
 	}
-	n.mu.Unlock()
-	return n.report(cursor, relays)
-}
-
-func (n *Node) report(cursor string, relays []*relay.Relay) protocol.Snapshot {
-	slices.SortFunc(relays, func(a, b *relay.Relay) int { return cmp.Compare(a.ID, b.ID) })
-	page := n.journal.Since(cursor)
-	n.mu.Lock()
 	generation := n.generation
 	n.mu.Unlock()
+	return n.report(cursor, generation, relays)
+}
+
+// report tells of relays as they were wanted at a generation. Both must be
+// read under one lock: a relay that a later wish added is missing here, and
+// beside that wish's generation it would count as gone.
+func (n *Node) report(cursor string, generation int64, relays []*relay.Relay) protocol.Snapshot {
+	slices.SortFunc(relays, func(a, b *relay.Relay) int { return cmp.Compare(a.ID, b.ID) })
+	page := n.journal.Since(cursor)
 	snapshot := protocol.Snapshot{
 		Cursor: page.Cursor, More: page.More, Generation: generation, At: protocol.Now(),
 		Relays:  make([]protocol.RelayStatus, 0, len(relays)),
