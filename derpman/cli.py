@@ -17,7 +17,7 @@ from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
 from derpman.cli_server import app as server
-from derpman.kit import journal
+from derpman.kit import journal, memory
 from derpman.kit.errors import DomainError
 from derpman.settings import Settings
 
@@ -60,6 +60,7 @@ class Part(StrEnum):
 def _system(process: str = "cli", level: str | None = None) -> System:
     from derpman.wiring import assemble
 
+    memory.share_pools()
     settings = Settings()
     journal.configure(level=level or settings.log_level, as_json=settings.log_json, process=process)
     return assemble(settings)

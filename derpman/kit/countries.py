@@ -6,8 +6,6 @@ arrays.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gzip
 import pickle
 from array import array
@@ -15,6 +13,8 @@ from bisect import bisect_left, bisect_right
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
+
+from derpman.kit.memory import give_back
 
 FILE = "geoip2fast-ipv6.dat.gz"
 VERSIONS = (120, 121)
@@ -29,7 +29,7 @@ class Countries:
         self._names: list[str] = []
         self._v4, self._v6 = _Table("I", 32, 0), _Table("Q", 128, 64)
         self._read()
-        _give_back()
+        give_back()  # reading took 20 MB
 
     def _read(self) -> None:
         packed = files("geoip2fast").joinpath(FILE).read_bytes()
@@ -76,9 +76,3 @@ class _Table:
             return None
         host_bits = max(0, self._bits - self._lengths[at] - self._dropped)
         return self._ids[at] if upper - self._firsts[at] < 1 << host_bits else None
-
-
-def _give_back() -> None:
-    """Return freed memory to the system: the C library keeps what reading took, 20 MB."""
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries do not have it
-        ctypes.CDLL(None).malloc_trim(0)
