@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
 
 from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
@@ -20,7 +21,7 @@ from derpman.alerts.routes import router as alerts_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
-from derpman.kit import http, machines
+from derpman.kit import http, machines, places
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
@@ -34,12 +35,14 @@ from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
 from derpman.servers.routes import router as servers_router
 from derpman.settings import Settings
+from derpman.traffic.routes import router as traffic_router
 from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
 ROUTERS: list[APIRouter] = [
     devices_router,
+    traffic_router,
     rentals_router,
     slots_router,
     acl_versions_router,
@@ -109,6 +112,7 @@ def create_app(system: System) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        await run_in_threadpool(places.place_of, "1.1.1.1")  # else the first caller waits for it
         unlisten = system.wake.listen(heard)
         yield
         unlisten()
