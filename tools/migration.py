@@ -1,6 +1,6 @@
 """Write a migration from what the models say and no migration does yet.
 
-    make migration NAME="count devices"
+make migration NAME="count devices"
 """
 
 import sys

@@ -56,7 +56,7 @@ install_python() {
   works .venv/bin/python || make_venv
   say "installing the locked Python packages ($(grep -c '==' "$lock"))"
   if works uv; then
-    VIRTUAL_ENV=.venv uv pip install --quiet --require-hashes --requirement "$lock"
+    VIRTUAL_ENV=.venv uv pip install --quiet --compile-bytecode --require-hashes --requirement "$lock"
     VIRTUAL_ENV=.venv uv pip install --quiet --no-deps --no-build-isolation --editable .
   else
     local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install --use-pep517)

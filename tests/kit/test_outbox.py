@@ -126,7 +126,7 @@ def task(ringing: Edge) -> Task:
 
     def answer(_self: Task) -> None: ...
 
-    task: Task = app.task(base=Task, name="bells.answer", bind=True)(answer)
+    task: Task = app.task(base=Task, name="bells.answer", bind=True, shared=False)(answer)
     return task
 
 
