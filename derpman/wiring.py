@@ -30,6 +30,7 @@ from derpman.rentals.events import (
 )
 from derpman.servers.events import ServerJobQueued
 from derpman.settings import Settings
+from derpman.traffic.events import QuotaPassed, ServerStopped, TrafficOpened
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
@@ -44,9 +45,16 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     MailGivenUp.name: ["alerts.report_given_up"],
     MailQueued.name: ["notifications.send"],
     PasswordForgotten.name: ["access.send_reset"],
-    RentalActivated.name: ["rentals.tell_activated", "notifications.announce"],
-    RentalEnded.name: ["rentals.tell_ended", "notifications.announce"],
+    RentalActivated.name: [
+        "traffic.follow_rental",
+        "rentals.tell_activated",
+        "notifications.announce",
+    ],
+    RentalEnded.name: ["traffic.follow_rental", "rentals.tell_ended", "notifications.announce"],
     ServerJobQueued.name: ["servers.run_job"],
+    QuotaPassed.name: ["traffic.tell_passed"],
+    ServerStopped.name: ["traffic.tell_server_stopped"],
+    TrafficOpened.name: ["traffic.tell_opened"],
     UserReinstated.name: ["rentals.tell_reinstated", "notifications.announce"],
     UserSuspended.name: ["rentals.tell_suspended", "notifications.announce"],
     VerificationAsked.name: ["users.send_code"],

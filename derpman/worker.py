@@ -29,6 +29,7 @@ TASK_MODULES: list[str] = [
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
     "derpman.serials.tasks",
+    "derpman.traffic.tasks",
     "derpman.servers.tasks",
 ]
 
@@ -52,6 +53,13 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "watch waiting mails": {"task": "alerts.watch_mails", "schedule": 60},
     "end expired rentals": {"task": "rentals.end_expired", "schedule": 30},
     "resume lost server jobs": {"task": "servers.resume_jobs", "schedule": 20},
+    "begin traffic periods": {"task": "traffic.turn_periods", "schedule": 10},
+    "sum up servers' traffic": {"task": "traffic.sum_up_servers", "schedule": 60},
+    "roll up traffic": {"task": "traffic.roll_up", "schedule": crontab(minute="0")},
+    "sum up days of traffic": {
+        "task": "traffic.sum_up_days",
+        "schedule": crontab(hour="16", minute="10"),  # ten past midnight in Beijing
+    },
     "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }

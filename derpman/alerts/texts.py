@@ -30,6 +30,28 @@ TEXTS: dict[str, Text] = {
         en="A customer could not be served: {wanted} servers are needed and {fit} are fit",
         zh="有客户无法开通服务：需要 {wanted} 台服务器，可用的只有 {fit} 台",
     ),
+    "traffic_impossible": Text(
+        en="Relay {relay_id} on server {server_id} reports {bytes} bytes within {seconds} s, more "
+        "than its line can carry: not billed until somebody decides",
+        zh="服务器 {server_id} 上的中继 {relay_id} 在 {seconds} 秒内上报 {bytes} 字节，"
+        "超过线路能力，在人工确认前不计费",
+    ),
+    "traffic_drift": Text(
+        en="Server {server_id} ({ip}): its network card sent {card_megabytes} MB within an hour, "
+        "its relays say {relay_megabytes} MB, for which about {expected_megabytes} MB would fit",
+        zh="服务器 {server_id}（{ip}）：一小时内网卡发送 {card_megabytes} MB，中继合计 "
+        "{relay_megabytes} MB，按此应约为 {expected_megabytes} MB",
+    ),
+    "server_allowance": Text(
+        en="Server {server_id} ({ip}) has used {percent}% of its monthly traffic and takes no new "
+        "customers",
+        zh="服务器 {server_id}（{ip}）本月流量已使用 {percent}%，不再接收新用户",
+    ),
+    "server_margin": Text(
+        en="Server {server_id} ({ip}) has used {percent}% of its monthly traffic, its margin: "
+        "{action}",
+        zh="服务器 {server_id}（{ip}）本月流量已使用 {percent}%，达到设定的界限：{action}",
+    ),
     "mail_waiting": Text(
         en="{count} mails have waited for the mail server for over five minutes: {error}",
         zh="有 {count} 封邮件等待发送超过五分钟：{error}",
@@ -37,6 +59,32 @@ TEXTS: dict[str, Text] = {
     "channel_failing": Text(
         en="The channel “{name}” takes no messages: {error}",
         zh="通知渠道“{name}”无法送达消息：{error}",
+    ),
+    "rate_too_high": Text(
+        en="User {user_id} ({username}) has sent {megabytes_per_second} MB/s on average for "
+        "{minutes} minutes; the limit is {limit}",
+        zh="用户 {user_id}（{username}）在 {minutes} 分钟内平均速率为 {megabytes_per_second} MB/s，"
+        "上限为 {limit}",
+    ),
+    "quota_passed": Text(
+        en="User {user_id} ({username}) has used up {limit_gigabytes} GB of traffic",
+        zh="用户 {user_id}（{username}）已用完 {limit_gigabytes} GB 流量",
+    ),
+    "sudden_change": Text(
+        en="User {user_id} ({username}) sent {gigabytes} GB within an hour; at this hour of a "
+        "week he usually sends {usual_gigabytes} GB",
+        zh="用户 {user_id}（{username}）一小时内发送 {gigabytes} GB，"
+        "以往每周同一时段通常为 {usual_gigabytes} GB",
+    ),
+    "many_addresses": Text(
+        en="A device of user {user_id} ({username}) came from {networks} networks within "
+        "{minutes} minutes: {node_key}",
+        zh="用户 {user_id}（{username}）的一台设备在 {minutes} 分钟内来自 {networks} 个网络：{node_key}",
+    ),
+    "unknown_flood": Text(
+        en="{devices} unknown devices tried the relays of user {user_id} ({username}) within "
+        "{minutes} minutes",
+        zh="{minutes} 分钟内有 {devices} 台未知设备尝试连接用户 {user_id}（{username}）的中继",
     ),
     "mail_refused": Text(
         en="The mail server refused a mail to {address} for good: {reason}",

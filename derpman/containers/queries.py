@@ -69,3 +69,14 @@ def owners(work: UnitOfWork, *, placement_ids: Sequence[int]) -> list[Owner]:
         ).where(Placement.id.in_(placement_ids))
     )
     return [Owner(*row) for row in rows]
+
+
+def users_on(work: UnitOfWork, *, server_id: int) -> Sequence[int]:
+    """Return the users who have a relay on a server."""
+    return work.session.scalars(
+        select(Placement.user_id)
+        .where(Placement.server_id == server_id, Placement.wanted != Wanted.RELEASED)
+        .where(Placement.gone_at.is_(None))
+        .distinct()
+        .order_by(Placement.user_id)
+    ).all()

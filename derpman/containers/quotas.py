@@ -30,6 +30,8 @@ NAMES = ("quota_bytes", "at_quota", "throttle_bytes_per_second")
 
 def set_quotas(work: UnitOfWork, *, quotas: Mapping[int, Quota]) -> None:
     """Give relays their quotas, by placement; only nodes of those that differ are told."""
+    if not quotas:
+        return
     known = work.session.execute(
         select(
             Placement.id,

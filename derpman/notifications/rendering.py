@@ -63,8 +63,14 @@ TEMPLATES: dict[str, Template] = {
     "device_removed": _needs("username", "device", "node_key", "at", "ip", "place"),
     # is_full: the plan's limit is reached; otherwise it waits for the customer's click
     "device_refused": _needs("username", "node_key", "at", "ip", "place", "limit", "is_full"),
+    # used, amount: sizes as people read them; is_stopped: not only slow when all is used
+    "quota_passed": _needs("username", "level", "used", "amount", "period_ends_at", "is_stopped"),
+    "quota_opened": _needs("username", "amount", "period_ends_at"),
+    "server_stopped": _needs("username", "region"),
     "acl_changed": _needs("username", "version", "reason", "relays"),
     "alert_raised": _needs("severity", "alert_type", "message", "at", "count"),
+    # reaction: mail, throttle or stop
+    "anomaly_noticed": _needs("username", "what", "reaction", "at"),
     "plain": _needs("username", "subject", "message"),
 }
 """Times (`at`, `expires_at`, …) are aware datetimes and are shown in Beijing time."""

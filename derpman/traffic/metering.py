@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_, update
 
 from derpman.alerts import service as alerts
 from derpman.alerts.models import Severity
@@ -383,6 +383,18 @@ def record_cards(work: UnitOfWork, *, cards: Mapping[int, CardReading]) -> None:
                 rows.append((server_id, card.sent_bytes, meter.nic_bytes + more, card.at))
         columns = ("nic_raw_bytes", "nic_bytes", "nic_read_at")
         upsert(work.session, ServerMeter, ["server_id"], dict.fromkeys(columns, Merge.PUT), rows)
+
+
+def sum_relays(work: UnitOfWork) -> None:
+    """Sum up for each server what its relays sent: one statement."""
+    sent = (
+        select(func.coalesce(func.sum(RelayMeter.total_bytes), 0))
+        .where(RelayMeter.server_id == ServerMeter.server_id)
+        .scalar_subquery()
+    )
+    work.session.execute(
+        update(ServerMeter).values(relay_bytes=sent).execution_options(synchronize_session=False)
+    )
 
 
 def _instant(text: str) -> datetime:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select, update
 
+from derpman.alerts import service as alerts
 from derpman.containers import quotas
 from derpman.containers import service as containers
 from derpman.containers.quotas import Quota
@@ -18,12 +19,12 @@ from derpman.rentals.models import Rental
 from derpman.rentals.states import RentalStatus
 from derpman.servers import service as servers
 from derpman.traffic import calendar
-from derpman.traffic.errors import NoOpenPeriod
+from derpman.traffic.errors import NoOpenPeriod, QuarantineNotFound
 from derpman.traffic.events import QuotaPassed, TrafficOpened
 from derpman.traffic.metering import chunks
-from derpman.traffic.models import RelayMeter, TrafficGrant, TrafficPeriod
+from derpman.traffic.models import Quarantine, RelayMeter, TrafficGrant, TrafficPeriod
 from derpman.traffic.shares import Part, levels_passed, next_level_bytes, share
-from derpman.traffic.states import TRANSITIONS, PeriodStatus
+from derpman.traffic.states import TRANSITIONS, VERDICTS, PeriodStatus
 from derpman.users import service as users
 
 LEVELS = (80, 95, 100)
@@ -312,3 +313,26 @@ def share_out(work: UnitOfWork, period: TrafficPeriod) -> None:
     period.shared_at = work.now
     work.session.flush()
     quotas.set_quotas(work, quotas=wishes)
+
+
+def decide(work: UnitOfWork, *, quarantine_id: int, is_billed: bool) -> Quarantine:
+    """Bill a count that no line could have carried, or dismiss it for good."""
+    held = work.session.get(Quarantine, quarantine_id, with_for_update=True)
+    if held is None:
+        raise QuarantineNotFound
+    held.verdict = next_state(VERDICTS, held.verdict, "bill" if is_billed else "dismiss")
+    held.decided_at, held.decided_by = work.now, work.actor.name
+    if is_billed:
+        meter = work.session.get_one(RelayMeter, held.placement_id, with_for_update=True)
+        meter.before_bytes += held.sent_bytes
+        work.session.flush()
+        count(work, rental_ids=[meter.rental_id])
+    alerts.resolve_alert(work, alert_type="traffic_impossible", object_key=str(held.placement_id))
+    logs.record(
+        work,
+        action="traffic.decide",
+        object_type="relay",
+        object_id=held.placement_id,
+        after={"sent_bytes": held.sent_bytes, "verdict": held.verdict},
+    )
+    return held

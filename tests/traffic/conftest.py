@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from derpman.containers.models import Placement
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.rentals.models import Rental
+from derpman.servers.models import ServerLink
 from derpman.traffic import metering, rounds, service
 from derpman.traffic.models import RelayMeter, TrafficPeriod
 from tests.conftest import MovableClock, Person
@@ -54,7 +55,22 @@ class Customer:
         }
         return metering.Reading(**{**told, **changes})
 
+    away: set[int] = field(default_factory=set[int])
+    """Relays whose servers are out of touch."""
+
+    def hear(self) -> None:
+        """Let the servers be in touch, but for those of relays that are away."""
+        near = [server for relay, server in self.server_of.items() if relay not in self.away]
+
+        def write(work: UnitOfWork) -> None:
+            work.session.execute(
+                update(ServerLink).where(ServerLink.server_id.in_(near)).values(contact_at=work.now)
+            )
+
+        self.edge(write)
+
     def tell(self, *relays: int) -> None:
+        self.hear()
         readings = [self.reading(relay) for relay in relays]
         self.edge(rounds.record, readings=readings, book={}, line_bytes_per_second=LINE)
 

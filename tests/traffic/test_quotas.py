@@ -1,0 +1,215 @@
+"""What a rental may send: levels, shares on the nodes, more traffic, periods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from derpman.finance.models import OverQuota
+from derpman.kit.work import Edge, UnitOfWork
+from derpman.rentals import service as rentals
+from derpman.traffic import rounds, service
+from derpman.traffic.errors import NoOpenPeriod
+from derpman.traffic.models import TrafficPeriod
+from derpman.traffic.shares import CRUMB_BYTES, Part, share
+from tests.conftest import MovableClock, Person
+from tests.traffic.conftest import MB, Customer
+
+Make = Callable[..., Customer]
+Mails = Callable[[str], list[Any]]
+ADDRESS = "carl@example.com"
+
+
+def press(customer: Customer) -> None:
+    customer.hear()
+    customer.edge(rounds.press, rental_ids=[customer.rental.id])
+
+
+def outstanding(customer: Customer) -> int:
+    """What the relays may still send together, as their nodes were told."""
+    node = {meter.placement_id: meter.node_bytes for meter in customer.meters()}
+    limits = zip(customer.relays, customer.quotas(), strict=True)
+    return sum(max(0, (limit or 0) - node.get(relay, 0)) for relay, limit in limits)
+
+
+def test_first_period_is_open_and_shared_out_at_once(customer: Make) -> None:
+    carl = customer(900 * MB)
+    period = carl.period()
+    assert (period.number, period.limit_bytes, period.used_bytes) == (1, 900 * MB, 0)
+    assert period.ends_at == carl.rental.expires_at
+    assert carl.quotas() == [300 * MB] * 3
+
+
+def test_shares_are_never_more_than_what_is_left(customer: Make) -> None:
+    carl = customer(900 * MB)
+    for size in (40, 200, 120, 90, 33):
+        carl.send(carl.relays[0], size * MB)
+        carl.send(carl.relays[1], size * MB // 5)
+        press(carl)
+        assert outstanding(carl) <= carl.period().left_bytes
+
+
+def test_busy_relay_gets_most_of_what_is_left(customer: Make) -> None:
+    carl = customer(900 * MB)
+    carl.tell(*carl.relays)
+    carl.send(carl.relays[0], 200 * MB)
+    press(carl)
+    first, second, third = carl.quotas()
+    assert first == 200 * MB + 700 * MB * 8 // 10
+    assert second == third == 70 * MB
+
+
+def test_relay_out_of_touch_keeps_its_share(customer: Make) -> None:
+    carl = customer(900 * MB)
+    carl.tell(*carl.relays)
+    carl.away = {carl.relays[2]}
+    carl.clock.advance(minutes=2)
+    carl.send(carl.relays[0], 200 * MB)
+    press(carl)
+    assert carl.quotas()[2] == 300 * MB
+    assert outstanding(carl) <= carl.period().left_bytes
+
+
+def test_last_of_it_goes_to_every_relay() -> None:
+    parts = [Part(1, 0, 5 * MB), Part(2, 0, 0), Part(3, 0, 0)]
+    assert share(20 * MB, parts, 5 * MB) == {1: 20 * MB, 2: 20 * MB, 3: 20 * MB}
+    assert share(CRUMB_BYTES, parts, 0) == dict.fromkeys((1, 2, 3), CRUMB_BYTES)
+    assert sum(share(20 * MB, parts, MB).values()) <= 20 * MB
+
+
+def test_used_up_traffic_stops_all_relays_on_their_nodes(customer: Make) -> None:
+    carl = customer(100 * MB, over_quota=OverQuota.STOP)
+    carl.send(carl.relays[1], 101 * MB)
+    assert carl.quotas() == [0, 0, 0]
+    assert carl.period().over_at == carl.clock()
+
+
+def test_levels_are_told_once_each(customer: Make, follow: Any, mails: Mails) -> None:
+    carl = customer(100 * MB)
+    told: list[str] = []
+    for size in (79, 1, 1, 15, 1, 3, 4):
+        carl.send(carl.relays[0], size * MB)
+        follow("traffic.")
+        told = [mail.subject for mail in mails(ADDRESS) if mail.template == "quota_passed"]
+    assert [subject.count("80") + subject.count("95") for subject in told] == [1, 1, 0]
+
+
+def test_more_traffic_opens_at_once_and_warns_again(
+    customer: Make, root: Person, edge_of: Callable[..., Edge], follow: Any, mails: Mails
+) -> None:
+    carl = customer(100 * MB)
+    carl.send(carl.relays[0], 100 * MB)
+    assert carl.quotas() == [0, 0, 0]
+    follow("traffic.")
+    carl.hear()
+    period = edge_of(root.actor)(
+        service.grant, user_id=carl.user_id, granted_bytes=100 * MB, reason="outage"
+    )
+    assert (period.limit_bytes, period.level, period.over_at) == (200 * MB, 0, None)
+    assert 0 <= 100 * MB - outstanding(carl) < 3
+    carl.send(carl.relays[0], 100 * MB)
+    follow("traffic.")
+    kinds = [mail.template for mail in mails(ADDRESS)]
+    assert kinds.count("quota_passed") == 2
+    assert kinds.count("quota_opened") == 1
+
+
+def test_more_traffic_needs_a_rental(edge: Edge, eve: Person) -> None:
+    with pytest.raises(NoOpenPeriod):
+        edge(service.grant, user_id=eve.id, granted_bytes=1, reason="kindness")
+
+
+def test_new_amount_every_thirty_days(customer: Make, clock: MovableClock) -> None:
+    carl = customer(100 * MB, days=180)
+    start = carl.rental.started_at
+    carl.send(carl.relays[0], 100 * MB)
+    assert carl.quotas() == [0, 0, 0]
+    clock.now = start + timedelta(days=30)
+    carl.hear()
+    carl.edge(service.turn, rental_id=carl.rental.id)
+    period = carl.period()
+    assert (period.number, period.used_bytes) == (2, 0)
+    assert period.ends_at == start + timedelta(days=60)
+    assert 0 <= 100 * MB - outstanding(carl) < 3
+    carl.send(carl.relays[0], 7 * MB)
+    assert carl.period().used_bytes == 7 * MB
+
+
+def test_short_plan_has_one_amount(customer: Make) -> None:
+    carl = customer(20 * MB, days=5)
+    assert carl.period().ends_at == carl.rental.expires_at
+
+
+def renew(carl: Customer, days: int, **terms: Any) -> None:
+    def extend(work: UnitOfWork) -> None:
+        rental = rentals.get(work, carl.rental.id)
+        rental.expires_at += timedelta(days=days)
+        for name, value in terms.items():
+            setattr(rental, name, value)
+
+    carl.edge(extend)
+    carl.hear()
+    for _ in range(2):  # told twice, it happens once
+        carl.edge(service.follow, rental_id=carl.rental.id, user_id=carl.user_id)
+
+
+def test_renewal_while_used_up_opens_the_next_amount_at_once(customer: Make) -> None:
+    carl = customer(100 * MB)
+    ends_at = carl.rental.expires_at
+    carl.send(carl.relays[0], 100 * MB)
+    renew(carl, 30)
+    period = carl.period()
+    assert (period.number, period.starts_at) == (2, carl.clock())
+    assert period.ends_at == ends_at + timedelta(days=30)
+    assert 0 <= 100 * MB - outstanding(carl) < 3
+
+
+def test_renewal_with_traffic_left_adds_a_period(customer: Make) -> None:
+    carl = customer(100 * MB)
+    ends_at = carl.rental.expires_at
+    carl.send(carl.relays[0], 40 * MB)
+    renew(carl, 30, traffic_bytes=300 * MB)
+    period = carl.period()
+    assert (period.number, period.limit_bytes, period.used_bytes) == (1, 300 * MB, 40 * MB)
+    carl.clock.now = ends_at
+    carl.edge(service.turn, rental_id=carl.rental.id)
+    assert (carl.period().number, carl.period().ends_at) == (2, ends_at + timedelta(days=30))
+
+
+def test_smaller_plan_holds_from_the_next_period(customer: Make) -> None:
+    carl = customer(100 * MB)
+    renew(carl, 30, traffic_bytes=30 * MB)
+    assert carl.period().limit_bytes == 100 * MB
+    carl.clock.now = carl.rental.expires_at
+    carl.edge(service.turn, rental_id=carl.rental.id)
+    assert carl.period().limit_bytes == 30 * MB
+
+
+def test_end_of_the_rental_closes_its_periods(customer: Make, root: Person) -> None:
+    carl = customer(100 * MB, days=180)
+    carl.edge(rentals.end, rental_id=carl.rental.id, reason="test")
+    carl.edge(service.follow, rental_id=carl.rental.id, user_id=carl.user_id)
+
+    def states(work: UnitOfWork) -> set[str]:
+        from sqlalchemy import select
+
+        return set(work.session.scalars(select(TrafficPeriod.status)))
+
+    assert carl.edge.read(states) == {"closed"}
+
+
+def test_desired_state_has_the_share(customer: Make) -> None:
+    from derpman.containers import reconcile
+
+    carl = customer(90 * MB, over_quota=OverQuota.THROTTLE, throttle_bytes_per_second=125_000)
+    server = carl.server_of[carl.relays[0]]
+    wish = carl.edge.read(reconcile.desired_state, server_id=server, force=True)
+    assert wish is not None
+    assert wish["relays"][0]["quota"] == {
+        "limit_bytes": 30 * MB,
+        "at_limit": "throttle",
+        "throttle_bytes_per_second": 125_000,
+    }
