@@ -73,6 +73,7 @@ def add(
             private_key=key.read_text() if key else None,
             sudo_password=password,
         )
+        credential.key()  # a key that cannot be read is told before anything is recorded
     first, _, last = ports.partition("-")
     if not (first.isdigit() and last.isdigit()):
         err.print("Ports are a range such as 20000-29999.")

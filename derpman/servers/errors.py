@@ -64,6 +64,11 @@ class LeaseLost(Exception):
     """Another worker holds the server or the job now: stop, and write nothing more."""
 
 
+def _printable(text: str) -> str:
+    """Keep what another machine says fit for a log line and for every database."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 class NodeError(TransientFailure):
     """The node, or the way to it, said no.
 
@@ -71,9 +76,9 @@ class NodeError(TransientFailure):
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
-        self.code = code
-        self.detail = detail[:500]
+        self.code = _printable(code)[:64]
+        self.detail = _printable(detail)[:500]
+        super().__init__(f"{self.code}: {self.detail}" if detail else self.code)
 
 
 class StepFailed(Exception):

@@ -108,11 +108,11 @@ class Fleet:
             woken = self._awake.is_set()
             self._awake.clear()
             try:
-                if time.monotonic() - self._renewed_at >= RENEW_SECONDS:
-                    await self._renew()
                 if woken or time.monotonic() - looked_at >= POLL_SECONDS:
                     looked_at = time.monotonic()
-                    await self._look()
+                    await self._look()  # first: a customer may be waiting
+                if time.monotonic() - self._renewed_at >= RENEW_SECONDS:
+                    await self._renew()
                 await self._find_silent()
             except Exception:  # the database is away: links go on while leases last
                 log.warning("servers' worker could not read or write", exc_info=True)

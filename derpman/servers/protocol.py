@@ -20,7 +20,8 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 
 Count = Annotated[int, Field(ge=0, le=MAX_ID)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Word = Annotated[str, Field(max_length=128)]
+Word = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f]*$")]
+Code = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 NodeKey = Annotated[str, Field(pattern=r"^nodekey:[0-9a-f]{64}$")]
 
 
@@ -42,7 +43,7 @@ class HelloHost(_Message):
 class Hello(_Message):
     protocol: int
     version: Word
-    runtime: Annotated[str, Field(max_length=16)]
+    runtime: Annotated[str, Field(max_length=16, pattern=r"^[a-z]+$")]
     boot_id: Word = ""
     relay_label: Word | None = None
     generation: Count
@@ -59,7 +60,7 @@ class Relay(_Message):
     id: Annotated[int, Field(ge=1, le=MAX_ID)]
     generation: Count
     state: Literal["starting", "ready", "degraded", "stopped", "failed"]
-    reason: Annotated[str, Field(max_length=64)] | None = None
+    reason: Code | None = None
     start_id: Word | None = None
     started_at: AwareDatetime | None = None
     restarts: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -76,7 +77,7 @@ class Relay(_Message):
 class Knock(_Message):
     relay: Annotated[int, Field(ge=1, le=MAX_ID)]
     key: NodeKey
-    address: Annotated[str, Field(max_length=64)]
+    address: Code
     first_at: AwareDatetime
     last_at: AwareDatetime
     count: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -87,7 +88,7 @@ class NodeEvent(_Message):
     seq: Count
     at: AwareDatetime
     relay: Count | None = None
-    kind: Annotated[str, Field(max_length=64)]
+    kind: Code
     detail: dict[str, Any] | None = None
 
 

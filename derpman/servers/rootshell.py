@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncssh
 
-from derpman.servers.errors import NodeError, SshKeyInvalid, StepFailed
+from derpman.servers.errors import HostKeyInvalid, NodeError, SshKeyInvalid, StepFailed
 from derpman.servers.transports import ssh
 
 SCRIPT = files("derpman.servers").joinpath("bootstrap.sh").read_text()
@@ -100,8 +100,11 @@ def public_text(key: asyncssh.SSHKey) -> str:
 
 
 def fingerprint_of(host_key: str) -> str:
-    """Return the fingerprint that people compare: `SHA256:…`."""
-    return asyncssh.import_public_key(host_key).get_fingerprint()
+    """Return the fingerprint that people compare: `SHA256:…`; HostKeyInvalid when it is no key."""
+    try:
+        return asyncssh.import_public_key(host_key).get_fingerprint()
+    except (ValueError, asyncssh.Error):
+        raise HostKeyInvalid from None
 
 
 class RootShell:
@@ -116,12 +119,16 @@ class RootShell:
     @classmethod
     async def open(cls, ip: str, port: int, host_key: str, credential: Credential) -> RootShell:
         """Log in and become root; NodeError or StepFailed when that is not possible."""
+        try:
+            client_key = await asyncio.to_thread(credential.key)
+        except SshKeyInvalid:
+            raise StepFailed("server.ssh_key_invalid") from None
         connection = await ssh.log_in(
             ip,
             port,
             username=credential.user,
             host_key=host_key,
-            client_key=credential.key(),
+            client_key=client_key,
             password=credential.password,
         )
         shell = cls(connection, credential)

@@ -76,12 +76,15 @@ class SshAccess(Body):
     sudo_password: Secret | None = None
 
     def credential(self) -> Credential:
+        """Return it, readable; SshKeyInvalid when the private key is none."""
         secrets = {
             name: None if value is None else value.get_secret_value()
             for name, value in self
             if name != "user"
         }
-        return Credential(user=self.user, **secrets)
+        credential = Credential(user=self.user, **secrets)
+        credential.key()  # opening one with a passphrase takes a while: not within a transaction
+        return credential
 
 
 class AddServer(Body):

@@ -20,7 +20,6 @@ from derpman.servers.errors import (
     AlreadyAdded,
     ChangedMeanwhile,
     HasRelays,
-    HostKeyInvalid,
     JobRunning,
     PortRangeInvalid,
     ServerNotFound,
@@ -286,8 +285,6 @@ def add(
     Without a credential the job waits until the operator's script has run there. `waits` leaves
     a job with a credential to the caller, who runs it himself.
     """
-    if credential is not None:
-        credential.key()  # a key that cannot be read is refused here, not in the background
     if work.session.scalar(select(Server.id).where(Server.present_ip == ip)) is not None:
         raise AlreadyAdded(ip=ip)
     _check_ports(port_from, port_to)
@@ -343,8 +340,6 @@ def retry(
     waits: bool = False,
 ) -> ServerJob:
     """Set a server up again that could not be added; without a credential its node must answer."""
-    if credential is not None:
-        credential.key()
     server = _present(work, server_id)
     job = jobs.newest(work, server_id)
     if job is not None and job.status is JobStatus.QUEUED and job.leased_by is None:
@@ -371,10 +366,7 @@ def check(work: UnitOfWork, *, server_id: int, waits: bool = False) -> ServerJob
 
 def report_script(work: UnitOfWork, *, server_id: int, host_key: str) -> None:
     """Hear from the operator's script that it has run, and start the job that waits for it."""
-    try:
-        fingerprint_of(host_key)
-    except asyncssh.Error:
-        raise HostKeyInvalid from None
+    fingerprint_of(host_key)
     server = _present(work, server_id)
     job = jobs.newest(work, server_id)
     if job is None or job.status is not JobStatus.QUEUED or server.host_key is not None:

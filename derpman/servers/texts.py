@@ -21,6 +21,8 @@ TEXTS: dict[str, str] = {
     "sent to it.",
     "server.auth_failed": "{ip} does not accept this log-in. Check user, password or key, and "
     "whether its sshd allows them (PermitRootLogin, AllowUsers).",
+    "server.ssh_key_invalid": "The private key cannot be read. Is it complete, and is the "
+    "passphrase right?",
     "server.sudo_missing": "{user} is not root and there is no sudo on the server.",
     "server.sudo_refused": "{user} may not use sudo, or the password for it is wrong.",
     "server.nonsense": "The server answers with something we do not understand: {detail}.",
