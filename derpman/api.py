@@ -18,6 +18,7 @@ from derpman.acl.address_routes import router as acl_address_router
 from derpman.acl.offers import Offers
 from derpman.acl.routes import router as acl_router
 from derpman.alerts.routes import router as alerts_router
+from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
@@ -59,6 +60,7 @@ ROUTERS: list[APIRouter] = [
     templates_router,
     channels_router,
     alerts_router,
+    rules_router,
     logs_router,
 ]
 

@@ -36,7 +36,7 @@ from derpman.users.events import VerificationAsked
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     AclAsked.name: ["rentals.generate_acl"],
     AclReplaced.name: ["acl.tell_replaced"],
-    AlertOver.name: ["alerts.tell_resolved"],
+    AlertOver.name: ["alerts.tell_resolved", "containers.lift_of_alert"],
     AlertRaised.name: ["users.mail_admins_of_alert", "alerts.tell_raised"],
     ChannelTold.name: ["notifications.tell_channels"],
     DeviceKnocked.name: ["devices.tell_knocked"],

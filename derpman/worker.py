@@ -23,6 +23,9 @@ TASK_MODULES: list[str] = [
     "derpman.access.tasks",
     "derpman.acl.tasks",
     "derpman.alerts.tasks",
+    "derpman.containers.tasks",
+    "derpman.traffic.anomaly_tasks",
+    "derpman.devices.anomaly_tasks",
     "derpman.users.tasks",
     "derpman.devices.tasks",
     "derpman.kit.tasks",
@@ -46,6 +49,16 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "forget told messages": {
         "task": "notifications.purge_messages",
         "schedule": crontab(minute="27"),
+    },
+    "watch customers' traffic": {"task": "traffic.watch_anomalies", "schedule": 60},
+    "watch customers' hours": {
+        "task": "traffic.watch_changes",
+        "schedule": crontab(minute="20"),  # the hour before was rolled up at its end
+    },
+    "watch who connects": {"task": "devices.watch_anomalies", "schedule": 60},
+    "forget where devices came from": {
+        "task": "devices.forget_networks",
+        "schedule": crontab(minute="57"),
     },
     "tell channels": {"task": "notifications.tell_due", "schedule": 15},
     "watch channels": {"task": "alerts.watch_channels", "schedule": 60},

@@ -79,7 +79,8 @@ TEXTS: dict[str, Text] = {
     "many_addresses": Text(
         en="A device of user {user_id} ({username}) came from {networks} networks within "
         "{minutes} minutes: {node_key}",
-        zh="用户 {user_id}（{username}）的一台设备在 {minutes} 分钟内来自 {networks} 个网络：{node_key}",
+        zh="用户 {user_id}（{username}）的一台设备在 {minutes} 分钟内来自 {networks} 个网络："
+        "{node_key}",
     ),
     "unknown_flood": Text(
         en="{devices} unknown devices tried the relays of user {user_id} ({username}) within "

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from derpman.alerts.models import Reaction
 from derpman.containers.states import Observed, Wanted
 from derpman.finance.models import OverQuota
 from derpman.kit.db import Base
@@ -98,3 +99,18 @@ class UserServer(Base):
     )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Restraint(Base):
+    """What an alert does to a customer's relays while it lasts."""
+
+    __tablename__ = "relay_restraints"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    alert_id: Mapped[int] = mapped_column(Id, unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    reaction: Mapped[Reaction] = mapped_column(enum_column(Reaction))
+    bytes_per_second: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    """It lasts so long at least, and on while its cause does."""

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from derpman.alerts import service as alerts
 from derpman.alerts.models import Severity
+from derpman.containers import restraints
 from derpman.containers.models import Admission, Placement, PortClaim
 from derpman.containers.states import Observed, Wanted
 from derpman.finance.models import OverQuota
@@ -95,6 +96,8 @@ def desired_state(work: UnitOfWork, *, server_id: int, force: bool = False) -> D
             Placement.quota_bytes,
             Placement.at_quota,
             Placement.throttle_bytes_per_second,
+            restraints.STOPS.label("stops"),
+            restraints.THROTTLE.label("slowed_to"),
         )
         .where(Placement.server_id == server_id, Placement.gone_at.is_(None))
         .where(Placement.wanted != Wanted.RELEASED)
@@ -111,9 +114,9 @@ def desired_state(work: UnitOfWork, *, server_id: int, force: bool = False) -> D
             certificate=row.certificate,
             private_key=work.vault.open(row.private_key),
             mesh_key=work.vault.open(row.mesh_key),
-            running=row.wanted is Wanted.RUNNING and not is_halted,
+            running=row.wanted is Wanted.RUNNING and not is_halted and not row.stops,
             expires_at=_time(row.expires_at),
-            rate_bytes_per_second=row.rate_bytes_per_second,
+            rate_bytes_per_second=restraints.slowed(row.rate_bytes_per_second, row.slowed_to),
             quota=_quota(row.quota_bytes, row.at_quota, row.throttle_bytes_per_second),
             devices=devices.get(row.user_id, []),
         )

@@ -56,6 +56,7 @@ class Knock(Base):
     __table_args__ = (
         UniqueConstraint("user_id", "node_key"),
         Index("ix_device_knocks_user_id_status_last_at", "user_id", "status", "last_at"),
+        Index("ix_device_knocks_last_at", "last_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -97,3 +98,14 @@ class Presence(Base):
     server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"), index=True)
     address: Mapped[str] = mapped_column(String(64))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DeviceNetwork(Base):
+    """A network that a device came from lately, and when it last newly did."""
+
+    __tablename__ = "device_networks"
+
+    user_id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    node_key: Mapped[str] = mapped_column(String(72), primary_key=True)
+    network: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import and_, delete, event, or_, select, update
 
 from derpman.containers.models import Placement
-from derpman.devices import queries, service
+from derpman.devices import anomalies, queries, service
 from derpman.devices.errors import NotANodeKey
 from derpman.devices.events import DeviceKnocked
 from derpman.devices.keys import node_key
@@ -173,6 +173,9 @@ def record_presence(
                 since=work.now,
             )
         )
+    anomalies.note(
+        work, [(owners[relay], key, wanted[relay, key]) for relay, key in come if relay in owners]
+    )
     for user_id in sorted(seen):
         work.session.execute(
             update(Device)

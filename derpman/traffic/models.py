@@ -108,6 +108,7 @@ class TrafficPeriod(Base):
         UniqueConstraint("rental_id", "number"),
         Index("ix_traffic_periods_status_starts_at", "status", "starts_at"),
         Index("ix_traffic_periods_status_ends_at", "status", "ends_at"),
+        Index("ix_traffic_periods_status_over_at", "status", "over_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -237,3 +238,15 @@ class ServerDay(_ServerSum, Base):
     __tablename__ = "server_traffic_days"
 
     begins_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True, index=True)
+
+
+class RateWatch(Base):
+    """A customer whose relays send fast now: what they sent when the watch began."""
+
+    __tablename__ = "rate_watches"
+
+    user_id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    from_bytes: Mapped[int] = mapped_column(BigInteger)
+    bytes_per_second: Mapped[int] = mapped_column(BigInteger)
+    """The mean of the watch before; 0 in the first."""
