@@ -29,6 +29,7 @@ POLL_SECONDS = 3.0
 TICK_SECONDS = 1.0
 SILENT_SECONDS = 20.0
 """After so long without a word a server counts as unhealthy."""
+END_SECONDS = 5.0
 TAKE_AT_ONCE = 16
 """Free servers taken in one go: workers that start together share what there is."""
 THREADS = 8
@@ -80,9 +81,10 @@ class Fleet:
             unlisten()
             await self._end(list(self._tasks))
             with contextlib.suppress(Exception):  # the leases run out by themselves
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(END_SECONDS):
                     await self._in_thread(self._edge, leases.hand_back, self.worker)
-            self._threads.shutdown(wait=False, cancel_futures=True)
+                    end = functools.partial(self._threads.shutdown, cancel_futures=True)
+                    await asyncio.to_thread(end)  # transactions under way come to their end
 
     async def write(self, verb: Callable[..., Any], /, *args: Any) -> Any:
         """Run `verb(work, worker, *args)` as one transaction, off the event loop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import case, func, or_, select
 
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
@@ -48,7 +48,7 @@ def regions(work: UnitOfWork) -> list[tuple[str, int, int, int, int, float]]:
         select(
             Server.region,
             func.count(Server.id),
-            func.count(Server.id).filter(healthy),
+            func.sum(case((healthy, 1), else_=0)),
             func.sum(Server.relay_count),
             func.sum(Server.capacity),
             func.avg(Server.load),
@@ -58,6 +58,6 @@ def regions(work: UnitOfWork) -> list[tuple[str, int, int, int, int, float]]:
         .order_by(Server.region)
     )
     return [
-        (region, servers, fit, int(users or 0), int(capacity or 0), float(load or 0))
+        (region, servers, int(fit), int(users or 0), int(capacity or 0), float(load or 0))
         for region, servers, fit, users, capacity, load in rows
     ]
