@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import activation, admission, counters, throughput
+from bench import activation, admission, counters, metering, throughput
 from bench._bench import Bench, machine
 from bench._ground import Ground
 from tests.system.processes import Impossible
@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "throughput": throughput.measure,
     "counters": counters.measure,
     "admission": admission.measure,
+    "metering": metering.measure,
 }
 SKIPPED = 77
 

@@ -108,6 +108,7 @@ def test_more_traffic_opens_at_once_and_warns_again(
     period = edge_of(root.actor)(
         service.grant, user_id=carl.user_id, granted_bytes=100 * MB, reason="outage"
     )
+    follow("traffic.")
     assert (period.limit_bytes, period.level, period.over_at) == (200 * MB, 0, None)
     assert 0 <= 100 * MB - outstanding(carl) < 3
     carl.send(carl.relays[0], 100 * MB)
