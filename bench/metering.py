@@ -31,7 +31,7 @@ from derpman.servers.models import AtMargin, Server, ServerLink, Transport
 from derpman.servers.states import ServerStatus
 from derpman.settings import Settings
 from derpman.traffic import rollups
-from derpman.traffic.models import TrafficPeriod
+from derpman.traffic.models import RelayMeter, TrafficPeriod
 from derpman.traffic.rounds import Rounds
 from derpman.traffic.states import PeriodStatus
 from derpman.users.models import User
@@ -173,6 +173,7 @@ def _fill(work: UnitOfWork, relays: int) -> None:
     put(Rental, [_rental(number, plan.id, now) for number in range(1, customers + 1)])
     put(TrafficPeriod, [_period(number, now) for number in range(1, customers + 1)])
     put(Placement, [_placement(number, now) for number in range(1, relays + 1)])
+    put(RelayMeter, [_meter(number, now) for number in range(1, relays + 1)])
 
 
 def _user(number: int, now: datetime) -> dict[str, Any]:
@@ -257,6 +258,17 @@ def _period(number: int, now: datetime) -> dict[str, Any]:
         "level": 0,
         "act_at_bytes": 160 * GIGABYTE,
         "version": 1,
+    }
+
+
+def _meter(number: int, now: datetime) -> dict[str, Any]:
+    return {
+        "placement_id": number,
+        "user_id": (number - 1) // 3 + 1,
+        "rental_id": (number - 1) // 3 + 1,
+        "server_id": (number - 1) // RELAYS_PER_SERVER + 1,
+        "share_bytes": 60 * GIGABYTE,
+        "read_at": now,
     }
 
 

@@ -30,6 +30,27 @@ SLACK_SECONDS = 10.0
 JITTER_BYTES = 4096
 """By so much a node's own sum may differ from ours: a probe it learned of a moment later."""
 
+METER_COLUMNS: tuple[str, ...] = (
+    "placement_id",
+    "server_id",
+    "user_id",
+    "rental_id",
+    "start_id",
+    "start_number",
+    "start_bytes",
+    "before_bytes",
+    "node_before_bytes",
+    "read_at",
+)
+START_COLUMNS: tuple[str, ...] = (
+    "placement_id",
+    "start_id",
+    "sent_bytes",
+    "started_at",
+    "ended_at",
+    "is_gap",
+)
+Starts = dict[tuple[int, str], RelayStart]
 T = TypeVar("T")
 
 
@@ -196,7 +217,7 @@ def _record_others(
             more = _top_up(meter, row, reading.sent_bytes)
         else:
             more = reading.sent_bytes
-            _leave_start(work, meter)
+            _leave_start(meter, starts)
             meter.start_id, meter.start_bytes = reading.start_id, more
             meter.start_number += 1
         if row is None:
@@ -204,7 +225,7 @@ def _record_others(
         meter.read_at = max(since, reading.at)
         if not can_be(more, since, reading.at, line_bytes_per_second):
             _quarantine(work, meter, more, since, reading.at)
-    work.session.flush()
+    _write(work, meters, starts)
     return {
         reading.placement_id: Known.of(meters[reading.placement_id])
         for reading in readings
@@ -240,34 +261,41 @@ def finish(
             more = sent - meter.start_bytes
             meter.start_bytes = sent
             meter.node_before_bytes += sent
-            row = _leave_start(work, meter)
+            row = _leave_start(meter, rows)
             meter.start_number += 1
         elif row is not None:
             more = _top_up(meter, row, sent)
         else:
             more = max(0, sent)
             since = min(since, began)  # nothing was heard while it ran
-            row = RelayStart(placement_id=meter.placement_id, start_id=start_id, sent_bytes=more)
-            work.session.add(row)
+            row = rows[key] = _start(meter, start_id, more)
             meter.before_bytes += more
         if row is not None:
             row.started_at, row.ended_at, row.is_gap = began, ended, bool(start["gap"])
-            rows[key] = row
         meter.read_at = max(meter.read_at, ended)
         if not can_be(more, since, ended, line_bytes_per_second):
             _quarantine(work, meter, more, since, ended)
-    work.session.flush()
+    _write(work, meters, rows)
     return {meter.rental_id for meter in meters.values()}
 
 
-def _leave_start(work: UnitOfWork, meter: RelayMeter) -> RelayStart | None:
+def _start(meter: RelayMeter, start_id: str, sent_bytes: int) -> RelayStart:
+    return RelayStart(
+        placement_id=meter.placement_id,
+        start_id=start_id,
+        sent_bytes=sent_bytes,
+        started_at=None,
+        ended_at=None,
+        is_gap=False,
+    )
+
+
+def _leave_start(meter: RelayMeter, starts: Starts) -> RelayStart | None:
     """Close the count of the start that ran, if one did."""
     if meter.start_id is None:
         return None
-    row = RelayStart(
-        placement_id=meter.placement_id, start_id=meter.start_id, sent_bytes=meter.start_bytes
-    )
-    work.session.add(row)
+    row = _start(meter, meter.start_id, meter.start_bytes)
+    starts[meter.placement_id, meter.start_id] = row
     meter.before_bytes += meter.start_bytes
     meter.start_id, meter.start_bytes = None, 0
     return row
@@ -282,7 +310,10 @@ def _top_up(meter: RelayMeter, row: RelayStart, sent_bytes: int) -> int:
 
 
 def _meters(work: UnitOfWork, servers: Mapping[int, int]) -> dict[int, RelayMeter]:
-    """Return meters, locked, of relays that are on the server that speaks; new ones are made."""
+    """Return meters, locked, of relays that are on the server that speaks; new ones are made.
+
+    Like starts they are taken out of the session: `_write` writes them, many at a time.
+    """
     found = {
         meter.placement_id: meter
         for meter in work.session.scalars(
@@ -308,17 +339,31 @@ def _meters(work: UnitOfWork, servers: Mapping[int, int]) -> dict[int, RelayMete
                 share_from_bytes=0,
                 read_at=owner.created_at,
             )
-            work.session.add(found[owner.placement_id])
+    for meter in found.values():
+        if meter in work.session:
+            work.session.expunge(meter)
     return {id_: meter for id_, meter in found.items() if meter.server_id == servers[id_]}
 
 
-def _starts(work: UnitOfWork, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], RelayStart]:
+def _starts(work: UnitOfWork, keys: Sequence[tuple[int, str]]) -> Starts:
     rows = work.session.scalars(
         select(RelayStart)
         .where(tuple_(RelayStart.placement_id, RelayStart.start_id).in_(keys))
         .execution_options(populate_existing=True)
-    )
+    ).all()
+    for row in rows:
+        work.session.expunge(row)
     return {(row.placement_id, row.start_id): row for row in rows}
+
+
+def _write(work: UnitOfWork, meters: Mapping[int, RelayMeter], starts: Starts) -> None:
+    """Write locked meters and starts."""
+    values = [[getattr(row, name) for name in METER_COLUMNS] for row in meters.values()]
+    columns = dict.fromkeys(METER_COLUMNS[1:], Merge.PUT)
+    upsert(work.session, RelayMeter, METER_COLUMNS[:1], columns, values)
+    values = [[getattr(row, name) for name in START_COLUMNS] for row in starts.values()]
+    columns = dict.fromkeys(START_COLUMNS[2:], Merge.PUT)
+    upsert(work.session, RelayStart, START_COLUMNS[:2], columns, values)
 
 
 def _quarantine(
