@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 import asyncssh
@@ -114,7 +115,7 @@ async def open_socket(host: str, port: int) -> socket.socket:
         raise NodeError("server.refused", f"port {port} is closed") from None
     except (TimeoutError, OSError) as error:
         sock.close()
-        reason = getattr(error, "strerror", None) or "no answer"
+        reason = os.strerror(error.errno) if error.errno else "no answer"
         raise NodeError("server.unreachable", f"port {port}: {reason}") from None
     except BaseException:
         sock.close()
