@@ -61,11 +61,12 @@ def play(drill: Drill) -> None:
         with pestered(panel, [*bad, spoilt], key) as jobs:
             beside = activations(panel, rounds, "beside")
         drill.say(f"{len(jobs)} jobs on bad servers meanwhile")
-    before, during = statistics.median(alone), statistics.median(beside)
-    drill.figure("alone_s", before)
-    drill.figure("beside_bad_s", during, at_most=1.5 * before + MARGIN_S)
-    drill.figure("beside_bad_max_s", max(beside))
-    drill.figure("ratio", during / before)
+    for what, before, during in zip(("register", "activate"), alone, beside, strict=True):
+        usual = statistics.median(before)
+        drill.figure(f"{what}_alone_s", usual)
+        at_most = 1.5 * usual + MARGIN_S
+        drill.figure(f"{what}_beside_bad_s", statistics.median(during), at_most=at_most)
+        drill.figure(f"{what}_beside_bad_max_s", max(during))
     drill.figure("bad_server_jobs", len(jobs), at_least=len(bad))
     stolen_key(drill, panel, fleet.servers[0], good[0])
 
@@ -148,14 +149,20 @@ def ended_job(panel: Panel, server_id: int, job_id: int | None = None) -> dict[s
     return job
 
 
-def activations(panel: Panel, rounds: int, name: str) -> list[float]:
-    """Activate and end again, one customer after the other; seconds until all was ready."""
-    took: list[float] = []
+def activations(panel: Panel, rounds: int, name: str) -> tuple[list[float], list[float]]:
+    """Register, activate and end again, one customer after the other; the seconds of both.
+
+    Registering waits for a mail, so it tells whether the background tasks are held up.
+    """
+    registered: list[float] = []
+    activated: list[float] = []
     for number, code in enumerate(panel.serials(count=rounds)):
+        began = time.monotonic()
         customer: Account = panel.customer(f"{name}{number}")
-        took.append(activate(customer, code))
+        registered.append(time.monotonic() - began)
+        activated.append(activate(customer, code))
         panel.admin.post(f"/api/user/{customer.id}/rental/end", reason="drill")
-    return took
+    return registered, activated
 
 
 @contextlib.contextmanager
