@@ -67,7 +67,8 @@ async def _set_up(job: JobRun, credential: Credential) -> None:
     try:
         has_program = await _examine(job, shell)
         async with job.step("docker") as found:
-            found.update(await shell.verb("docker", seconds=PACKAGES_SECONDS))
+            said = await shell.verb("docker", seconds=PACKAGES_SECONDS)
+            found |= {name: said.get(name, "")[:64] for name in ("docker", "live_restore")}
         async with job.step("account"):
             await shell.verb("account", await job.read(public_key, job.server_id))
         async with job.step("program") as found:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import select
 
@@ -21,7 +20,7 @@ from derpman.servers.release import built_image, send_image, sign
 from derpman.servers.states import ServerStatus
 
 OBSERVERS = 5
-OBSERVER_SECONDS = 45.0
+OBSERVER_SECONDS = 30.0
 CLOCK_SECONDS = 30
 MEASURES = 5
 
@@ -178,8 +177,3 @@ def _observers(work: UnitOfWork, server_id: int) -> list[tuple[str, Endpoint]]:
         .limit(OBSERVERS)
     ).all()
     return [(f"{row.region} #{row.id}", endpoint(work, row.id)) for row in servers]
-
-
-def facts(hello: Hello) -> dict[str, Any]:
-    """Return what capacity is proposed from."""
-    return {"memory_bytes": hello.host.memory_bytes}

@@ -136,7 +136,10 @@ class Fleet:
         held: set[int] = await self.write(leases.renew, TAKE_AT_ONCE)
         self._renewed_at = began
         await self._end([server_id for server_id in self._tasks if server_id not in held])
-        for server_id in held - set(self._tasks):
+        new = held - set(self._tasks)
+        if len(new) == TAKE_AT_ONCE:
+            self._awake.set()  # there may be more, and other workers have had their turn
+        for server_id in new:
             link = Link(
                 server_id,
                 desk=self,

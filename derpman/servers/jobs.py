@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import undefer
+from sqlalchemy.orm.attributes import flag_modified
 
 from derpman.kit.db import changed
 from derpman.kit.states import next_state
@@ -47,6 +48,8 @@ def queue(
     )
     if running is not None:
         raise JobRunning(job_id=running)
+    server = work.session.get_one(Server, server_id)
+    flag_modified(server, "updated_at")  # of two askers at once one runs again, and finds a job
     secrets = {"credential": credential and credential.to_text(), "fingerprint": fingerprint}
     job = ServerJob(
         server_id=server_id,

@@ -13,7 +13,7 @@ from derpman.servers.errors import NodeError
 from derpman.servers.node import NodeClient
 
 SAMPLE = 8
-LISTEN_SECONDS = 40
+LISTEN_SECONDS = 60
 TRY_SECONDS = 3.0
 UDP_TRIES = 3
 

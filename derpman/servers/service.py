@@ -11,6 +11,7 @@ from typing import NamedTuple
 import asyncssh
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
+from derpman.alerts import service as alerts
 from derpman.kit.db import changed
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
@@ -339,7 +340,10 @@ def retry(
     fingerprint: str | None = None,
     waits: bool = False,
 ) -> ServerJob:
-    """Set a server up again that could not be added; without a credential its node must answer."""
+    """Set a server up again that could not be added, or that lost what was set up.
+
+    Without a credential its node must answer. Another host key is taken only by its fingerprint.
+    """
     server = _present(work, server_id)
     job = jobs.newest(work, server_id)
     if job is not None and job.status is JobStatus.QUEUED and job.leased_by is None:
@@ -430,6 +434,7 @@ def remove(
         before={"ip": server.ip, "region": server.region},
         after={"reason": reason},
     )
+    alerts.resolve_alert(work, alert_type="server_unreachable", object_key=str(server_id))
     work.wake("servers")
     return jobs.queue(work, server_id=server_id, kind="remove", waits=waits)
 

@@ -18,6 +18,7 @@ TRANSITIONS = {
     (ServerStatus.HEALTHY, "lose"): ServerStatus.UNHEALTHY,
     (ServerStatus.UNHEALTHY, "recover"): ServerStatus.HEALTHY,
     (ServerStatus.ADDING, "retry"): ServerStatus.ADDING,  # a script was awaited that never ran
+    (ServerStatus.UNHEALTHY, "retry"): ServerStatus.UNHEALTHY,  # it was installed anew
     (ServerStatus.HEALTHY, "check"): ServerStatus.HEALTHY,
     (ServerStatus.UNHEALTHY, "check"): ServerStatus.UNHEALTHY,
     (ServerStatus.ADDING, "remove"): ServerStatus.REMOVED,

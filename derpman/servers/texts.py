@@ -26,6 +26,10 @@ TEXTS: dict[str, str] = {
     "server.sudo_missing": "{user} is not root and there is no sudo on the server.",
     "server.sudo_refused": "{user} may not use sudo, or the password for it is wrong.",
     "server.nonsense": "The server answers with something we do not understand: {detail}.",
+    "server.not_there": "The server was removed.",
+    "server.slow_reader": "The panel cannot write down what the node reports as fast as it comes.",
+    "apply.not_written": "The node cannot keep what it should run: {detail}. Is the server's disk "
+    "full?",
     "server.not_set_up": "The server was never set up: no host key is pinned yet.",
     # what the server is
     "server.os_unsupported": "{os_name} is not supported. Debian, Ubuntu and Alibaba Cloud Linux "

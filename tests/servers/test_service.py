@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import undefer
 
+from derpman.alerts.models import SystemAlert
 from derpman.kit.states import IllegalTransition
 from derpman.kit.work import Edge
 from derpman.logs.models import ServerLog, SystemLog
-from derpman.servers import jobs, service
+from derpman.servers import jobs, leases, service
 from derpman.servers.adding import propose_capacity, public_key
 from derpman.servers.errors import (
     AlreadyAdded,
@@ -234,3 +235,42 @@ def test_a_local_node_is_added_once(edge: Edge) -> None:
     assert second.transport is Transport.LOCAL
     assert server_of(edge, first.id).socket_path == "/run/b"
     assert edge.read(lambda work: work.session.get(ServerLink, first.id)) is not None
+
+
+def test_a_server_installed_anew_is_set_up_again(edge: Edge, add_server: AddServer) -> None:
+    server_id = add_server(status=ServerStatus.UNHEALTHY, relay_count=3)
+    job = edge(service.retry, server_id=server_id, credential=ROOT)
+    edge(jobs.claim, job_id=job.id, worker="one")
+    edge(jobs.finish, job.id, "one", "server.auth_failed")
+    assert server_of(edge, server_id).status is ServerStatus.UNHEALTHY
+    assert edge(service.retry, server_id=server_id, credential=ROOT).kind == "add"
+
+
+def test_of_two_that_ask_for_a_job_at_once_one_gets_it(edge: Edge, add_server: AddServer) -> None:
+    server_id = add_server()
+    barrier = threading.Barrier(4)
+    outcomes: list[str] = []
+
+    def ask() -> None:
+        barrier.wait()
+        try:
+            edge(service.check, server_id=server_id)
+            outcomes.append("asked")
+        except JobRunning:
+            outcomes.append("running")
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["asked", "running", "running", "running"]
+
+
+def test_the_alert_of_a_removed_server_is_over(edge: Edge, add_server: AddServer) -> None:
+    server_id = add_server()
+    edge(leases.renew, "one", 16)
+    edge(leases.lose, "one", server_id)
+    edge(service.remove, server_id=server_id)
+    found = select(SystemAlert).where(SystemAlert.open_key.is_not(None))
+    assert edge.read(lambda work: list(work.session.scalars(found))) == []

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import undefer
 
 from derpman.kit.work import Edge
@@ -306,8 +307,9 @@ def test_a_job_whose_worker_is_killed_begins_again(
         dead.start()
         assert reached.wait(60)
         # As after kill -9 and thirty seconds: the lease is somebody else's to take.
-        edge(lambda work: setattr(work.session.get_one(ServerJob, job.id), "leased_until", None))
-        edge(lambda work: setattr(work.session.get_one(ServerJob, job.id), "leased_by", None))
+        nobody = {"leased_by": None, "leased_until": None}
+        free = update(ServerJob).where(ServerJob.id == job.id).values(nobody)
+        edge(lambda work: work.session.execute(free))
         dead.join(20)
     assert panel.run(job).error is None
     assert panel.server(job).status is ServerStatus.HEALTHY
