@@ -22,7 +22,9 @@ STREAM = "text/event-stream"  # answers that do not end
 def play(drill: Drill) -> None:
     netns.isolate()  # what is invented here, addresses of servers above all, reaches nobody
     with drill.step("stand up a panel, fake servers and the cast"):
-        panel = drill.use(Panel(embedded=True, environment={"DERPMAN_TRUSTED_PROXIES": "127.0.0.1"}))
+        panel = drill.use(
+            Panel(embedded=True, environment={"DERPMAN_TRUSTED_PROXIES": "127.0.0.1"})
+        )
         cast = Cast(panel.folder / "data")
         document, endless = split(panel.raw("GET", "/openapi.json").json())
     with drill.step("send what must be refused"):
@@ -56,12 +58,13 @@ def refuse(drill: Drill, panel: Panel, cast: Cast) -> None:
 
 def fuzz(drill: Drill, fuzzing: Fuzzing, cast: Cast) -> None:
     count = drill.scaled(30, least=3)
-    roles = ["nobody", *ROLES]
-    what = f"{len(fuzzing.operations)} operations as {len(roles)} roles, {count} cases good and bad"
+    people = ["nobody", *ROLES]
+    callers = drill.scaled(len(people), least=2)
+    what = f"{len(fuzzing.operations)} operations by {callers} callers, {count} cases good and bad"
     with drill.step(what):
         for operation in fuzzing.operations:
             fuzzing.known = cast.known()
-            for role, mode in itertools.product(roles, MODES):
+            for role, mode in itertools.product(drill.random.sample(people, callers), MODES):
                 fuzzing.run(operation, mode, count, functools.partial(cast.token, role))
     drill.figure("cases", sum(fuzzing.statuses.values()))
     drill.figure("statuses", {str(key): value for key, value in sorted(fuzzing.statuses.items())})
