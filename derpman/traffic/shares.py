@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 IDLE_PERCENT = 30
 """So much of what is left is spread evenly: a device may use another relay any moment."""
+FAINT = 30
+"""Use of less than this fraction of what is left hardly counts."""
 SAMPLE_SECONDS = 5.0
 """How often a node tells its counts at least."""
 CRUMB_BYTES = 1 << 20
@@ -40,15 +42,17 @@ def share(left_bytes: int, parts: Sequence[Part], bytes_per_second: float) -> di
     no more than what two samples carry.
     """
     free = [part for part in parts if part.kept_bytes is None]
+    if not free:
+        return {}
     left = max(0, left_bytes - sum(part.kept_bytes or 0 for part in parts))
     if left <= max(CRUMB_BYTES, int(bytes_per_second * SAMPLE_SECONDS)):
         return {part.id: left for part in free}
-    used = sum(part.used_bytes for part in free)
-    if not used:
-        return {part.id: left // len(free) for part in free}
     even = left * IDLE_PERCENT // 100 // len(free)
     by_use = left - even * len(free)
-    return {part.id: even + by_use * part.used_bytes // used for part in free}
+    # Keep-alives are no use to speak of: a little is added to everybody's.
+    used = {part.id: part.used_bytes + left // FAINT + 1 for part in free}
+    whole = sum(used.values())
+    return {id_: even + by_use * one // whole for id_, one in used.items()}
 
 
 def levels_passed(used_bytes: int, limit_bytes: int, levels: Sequence[int]) -> int:

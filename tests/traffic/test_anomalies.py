@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -109,7 +109,7 @@ def test_used_up_and_near_to_it(carls: Customer, edge: Edge):
     assert edge.read(anomalies.used_up) == []
 
 
-def hours(one: Customer, sent: dict[datetime, float]) -> None:
+def hours(one: Customer, sent: Mapping[datetime, float]) -> None:
     """Write what the first relay sent in hours, in GB, as roll-ups have it."""
     relay = one.relays[0]
 

@@ -191,6 +191,14 @@ func (l *Ledger) Total(relay int64) int64 {
 	return l.account(relay).total()
 }
 
+// Pace is the total and how many bytes a second were sent lately.
+func (l *Ledger) Pace(relay int64) (total, rate int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.account(relay)
+	return a.total(), a.rate
+}
+
 // Report fills the counters of a relay's status.
 func (l *Ledger) Report(relay int64, status *protocol.RelayStatus) {
 	l.mu.Lock()

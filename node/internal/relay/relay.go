@@ -172,11 +172,29 @@ func (r *Relay) stand(now time.Time) stance {
 func (r *Relay) reconsider() {
 	r.mu.Lock()
 	moved := r.stand(time.Now()) != r.stance
+	near := r.nearQuota()
 	r.mu.Unlock()
 	if moved {
 		r.Wake()
 	}
+	if near {
+		r.env.Changed(r.ID) // the panel shares out anew what other relays have left
+	}
 }
+
+// nearQuota says whether the relay will soon be at its limit at its present
+// speed; r.mu is held.
+func (r *Relay) nearQuota() bool {
+	if r.wanted == nil || r.wanted.Quota == nil {
+		return false
+	}
+	total, rate := r.env.Ledger.Pace(r.ID)
+	left := r.wanted.Quota.LimitBytes - total
+	return left > 0 && left < rate*int64(soon/time.Second)
+}
+
+// soon is a few heartbeats: time for the panel to hear of it and to answer.
+const soon = 15 * time.Second
 
 // Run keeps the relay as wanted until it is gone or the context ends. A
 // relay outlives the node, unless StopLast says otherwise.
