@@ -57,7 +57,7 @@ def add(
     capacity: Annotated[int, typer.Option(min=0, help="0: proposed from memory.")] = 0,
 ) -> None:
     """Set a server up over SSH; the administrator's access is used once and not kept."""
-    from derpman.servers import service
+    from derpman.servers import upkeep
     from derpman.servers.models import Transport
     from derpman.servers.rootshell import Credential
 
@@ -80,7 +80,7 @@ def add(
         raise typer.Exit(2)
     system = _system()
     server, job = system.edge()(
-        service.add,
+        upkeep.add,
         ip=ip,
         region=region,
         transport=Transport.SSH if local is None else Transport.LOCAL,
@@ -135,19 +135,19 @@ def list_servers() -> None:
 @app.command("check")
 def check(server_id: int) -> None:
     """Look at a server: its node, its ports from outside, its clock, its distance."""
-    from derpman.servers import service
+    from derpman.servers import upkeep
 
     system = _system()
-    _do(system, system.edge()(service.check, server_id=server_id, waits=True).id)
+    _do(system, system.edge()(upkeep.check, server_id=server_id, waits=True).id)
 
 
 @app.command("remove")
 def remove(server_id: int, reason: str | None = None) -> None:
     """Remove a server that carries no relays, and clean up on it."""
-    from derpman.servers import service
+    from derpman.servers import upkeep
 
     system = _system()
-    job = system.edge()(service.remove, server_id=server_id, reason=reason, waits=True)
+    job = system.edge()(upkeep.remove, server_id=server_id, reason=reason, waits=True)
     _do(system, job.id)
 
 

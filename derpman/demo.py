@@ -17,7 +17,7 @@ from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.serials import service as serials
 from derpman.serials.models import Serial
 from derpman.serials.states import SerialStatus
-from derpman.servers import service as servers
+from derpman.servers import upkeep
 from derpman.users import service as users
 from derpman.users.models import User
 from derpman.wiring import System
@@ -74,7 +74,7 @@ def prepare(system: System) -> list[str]:
         lines.append(f"  {role:<12} {user.email}  password {logins[name]}")
     for name, ip, port_from, port_to in NODES:
         edge(
-            servers.ensure_local,
+            upkeep.ensure_local,
             ip=ip,
             region=name,
             socket_path=str(_socket(system, name)),

@@ -16,7 +16,7 @@ from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
 from derpman.logs import queries as log_queries
 from derpman.logs.schemas import ServerLogRow, ServerLogsOut
-from derpman.servers import adding, bootstrap, jobs, queries, release, service
+from derpman.servers import adding, bootstrap, jobs, queries, release, service, upkeep
 from derpman.servers.errors import BootstrapTokenInvalid, NotBuilt, StepFailed
 from derpman.servers.schemas import (
     AddedOut,
@@ -47,7 +47,7 @@ def add_server(request: Request, run: RunAdmin, body: AddServer) -> AddedOut:
     """Begin to add a server. With SSH access a job sets it up; without, a script does."""
     values = body.model_dump(exclude={"ssh", "host_key_fingerprint", "capacity"})
     server, job = run(
-        service.add,
+        upkeep.add,
         **values,
         capacity=body.capacity or 0,
         credential=body.ssh.credential() if body.ssh else None,
@@ -110,14 +110,14 @@ def show_log(
 @router.post("/{server_id}/check")
 def check_server(run: RunAdmin, server_id: IdValue) -> JobQueuedOut:
     """Have it looked at: its node, its ports from outside, its clock, its distance."""
-    return JobQueuedOut(job_id=run(service.check, server_id=server_id).id)
+    return JobQueuedOut(job_id=run(upkeep.check, server_id=server_id).id)
 
 
 @router.post("/{server_id}/retry")
 def retry_server(run: RunAdmin, server_id: IdValue, body: Retry) -> JobQueuedOut:
     """Set it up again after it could not be added."""
     job = run(
-        service.retry,
+        upkeep.retry,
         server_id=server_id,
         credential=body.ssh.credential() if body.ssh else None,
         fingerprint=body.host_key_fingerprint,
@@ -128,14 +128,14 @@ def retry_server(run: RunAdmin, server_id: IdValue, body: Retry) -> JobQueuedOut
 @router.post("/{server_id}/update")
 def update_server(run: RunAdmin, server_id: IdValue, body: Update) -> OneServerOut:
     """Change its fields; what is left out stays."""
-    run(service.change, server_id=server_id, values=body.values(), version=body.version)
+    run(upkeep.change, server_id=server_id, values=body.values(), version=body.version)
     return run.read(_one, server_id)
 
 
 @router.post("/{server_id}/remove")
 def remove_server(run: RunAdmin, server_id: IdValue, body: Remove) -> JobQueuedOut:
     """Remove it when it carries no relays; a job cleans up on it."""
-    return JobQueuedOut(job_id=run(service.remove, server_id=server_id, reason=body.reason).id)
+    return JobQueuedOut(job_id=run(upkeep.remove, server_id=server_id, reason=body.reason).id)
 
 
 @router.post("/{server_id}/script")
@@ -175,7 +175,7 @@ def hear_script(
 ) -> DoneOut:
     """The script has run on the server, whose SSH host key is this."""
     _check_token(request.app.state.system, server_id, body.token)
-    run(service.report_script, server_id=server_id, host_key=body.host_key)
+    run(upkeep.report_script, server_id=server_id, host_key=body.host_key)
     return DoneOut()
 
 

@@ -22,9 +22,9 @@ from derpman.servers.models import (
     Transport,
 )
 from derpman.servers.rootshell import Credential, fingerprint_of
-from derpman.servers.service import PORT_FROM, PORT_TO
 from derpman.servers.states import TRANSITIONS, JobStatus, ServerStatus
 from derpman.servers.texts import sentence
+from derpman.servers.upkeep import PORT_FROM, PORT_TO
 
 ASKED_FOR = ("check", "retry", "remove")
 """Actions that an administrator may ask for; the others happen."""

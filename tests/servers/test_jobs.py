@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from derpman.kit.work import Edge
-from derpman.servers import adding, jobrun, jobs, service, texts
+from derpman.servers import adding, jobrun, jobs, service, texts, upkeep
 from derpman.servers.errors import LeaseLost, NodeError, StepFailed
 from derpman.servers.jobrun import JobRun
 from derpman.servers.models import Server, ServerJob, Transport
@@ -32,7 +32,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def added(edge: Edge, **changes: Any) -> tuple[Server, ServerJob]:
-    return edge(service.add, ip="203.0.113.1", region="a", transport=Transport.FAKE, **changes)
+    return edge(upkeep.add, ip="203.0.113.1", region="a", transport=Transport.FAKE, **changes)
 
 
 def row(edge: Edge, job_id: int) -> ServerJob:
@@ -71,7 +71,7 @@ def test_a_failed_step_says_why_and_the_server_can_be_tried_again(
     assert status(edge, server.id) is ServerStatus.FAILED
 
     node_of(server.id).faults.connect = None
-    again = edge(service.retry, server_id=server.id)
+    again = edge(upkeep.retry, server_id=server.id)
     jobrun.run(means, again.id, adding.PROGRAMS)
     assert status(edge, server.id) is ServerStatus.HEALTHY
 
@@ -181,7 +181,7 @@ def test_removing_leaves_nothing_on_the_server(edge: Edge, means: jobrun.Means) 
     jobrun.run(means, job.id, adding.PROGRAMS)
     node = node_of(server.id)
     node.generation, node.relays = 7, {1: {"id": 1}}
-    removal = edge(service.remove, server_id=server.id)
+    removal = edge(upkeep.remove, server_id=server.id)
     jobrun.run(means, removal.id, adding.PROGRAMS)
     assert row(edge, removal.id).status is JobStatus.DONE
     assert (node.generation, node.relays) == (8, {})
@@ -215,7 +215,7 @@ def test_a_check_of_a_silent_server_says_so(
 ) -> None:
     server_id = add_server()
     node_of(server_id).faults.connect = NodeError("server.unreachable", "no answer")
-    job = edge(service.check, server_id=server_id)
+    job = edge(upkeep.check, server_id=server_id)
     jobrun.run(means, job.id, adding.PROGRAMS)
     assert row(edge, job.id).error == "server.unreachable"
     assert status(edge, server_id) is ServerStatus.HEALTHY, "the link decides, not a check"

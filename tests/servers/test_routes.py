@@ -11,7 +11,7 @@ import pytest
 
 from derpman.kit import live
 from derpman.kit.work import Edge
-from derpman.servers import adding, jobrun, service
+from derpman.servers import adding, jobrun, upkeep
 from derpman.servers.models import Transport
 from derpman.wiring import System
 
@@ -163,7 +163,7 @@ def test_a_job_is_shown_with_its_steps_and_streamed_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live, "POLL_SECONDS", 0.05)
-    server, job = edge(service.add, ip="203.0.113.9", region="a", transport=Transport.FAKE)
+    server, job = edge(upkeep.add, ip="203.0.113.9", region="a", transport=Transport.FAKE)
     (tmp_path / "relay-image.tar").write_bytes(b"x")
     (tmp_path / "relay-image.tar.label").write_text("derper-1")
     jobrun.run(jobrun.Means(edge, tmp_path, 2**26), job.id, adding.PROGRAMS)

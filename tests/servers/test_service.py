@@ -15,7 +15,7 @@ from derpman.alerts.models import SystemAlert
 from derpman.kit.states import IllegalTransition
 from derpman.kit.work import Edge
 from derpman.logs.models import ServerLog, SystemLog
-from derpman.servers import jobs, leases, service
+from derpman.servers import jobs, leases, service, upkeep
 from derpman.servers.adding import propose_capacity, public_key
 from derpman.servers.errors import (
     AlreadyAdded,
@@ -90,7 +90,7 @@ def test_a_server_is_never_filled_beyond_its_capacity(edge: Edge, add_server: Ad
 
 
 def test_an_added_server_waits_for_its_job(edge: Edge, heard: Any) -> None:
-    server, job = edge(service.add, ip="203.0.113.1", region="Frankfurt", credential=ROOT)
+    server, job = edge(upkeep.add, ip="203.0.113.1", region="Frankfurt", credential=ROOT)
     assert (server.status, job.status) == (ServerStatus.ADDING, JobStatus.QUEUED)
     assert edge.read(service.candidates) == []
     assert "deliveries" in heard.topics
@@ -104,7 +104,7 @@ def test_an_added_server_waits_for_its_job(edge: Edge, heard: Any) -> None:
 
 
 def test_secrets_are_in_no_log(edge: Edge) -> None:
-    edge(service.add, ip="203.0.113.1", region="Frankfurt", credential=ROOT)
+    edge(upkeep.add, ip="203.0.113.1", region="Frankfurt", credential=ROOT)
     rows = edge.read(
         lambda work: [
             *work.session.scalars(select(SystemLog)),
@@ -117,11 +117,11 @@ def test_secrets_are_in_no_log(edge: Edge) -> None:
 
 
 def test_an_address_is_added_once(edge: Edge) -> None:
-    server, job = edge(service.add, ip="203.0.113.1", region="a", credential=ROOT, waits=True)
+    server, job = edge(upkeep.add, ip="203.0.113.1", region="a", credential=ROOT, waits=True)
     with pytest.raises(AlreadyAdded):
-        edge(service.add, ip="203.0.113.1", region="b", credential=ROOT)
-    edge(service.remove, server_id=server.id)
-    again, _ = edge(service.add, ip="203.0.113.1", region="b", credential=ROOT)
+        edge(upkeep.add, ip="203.0.113.1", region="b", credential=ROOT)
+    edge(upkeep.remove, server_id=server.id)
+    again, _ = edge(upkeep.add, ip="203.0.113.1", region="b", credential=ROOT)
     assert again.id != server.id
     assert job_of(edge, job.id).status is JobStatus.FAILED
     assert job_of(edge, job.id).credential is None
@@ -145,52 +145,52 @@ def test_a_key_with_a_wrong_passphrase_is_refused() -> None:
 
 def test_an_empty_port_range_is_refused(edge: Edge, add_server: AddServer) -> None:
     with pytest.raises(PortRangeInvalid):
-        edge(service.add, ip="203.0.113.1", region="a", port_from=3000, port_to=2000)
+        edge(upkeep.add, ip="203.0.113.1", region="a", port_from=3000, port_to=2000)
     server_id = add_server()
     with pytest.raises(PortRangeInvalid):
-        edge(service.change, server_id=server_id, values={"port_from": 60000})
+        edge(upkeep.change, server_id=server_id, values={"port_from": 60000})
 
 
 def test_a_server_with_relays_is_not_removed(edge: Edge, add_server: AddServer) -> None:
     server_id = add_server(relay_count=1)
     with pytest.raises(HasRelays):
-        edge(service.remove, server_id=server_id)
+        edge(upkeep.remove, server_id=server_id)
     put(edge, server_id, relay_count=0)
-    edge(service.remove, server_id=server_id)
+    edge(upkeep.remove, server_id=server_id)
     removed = server_of(edge, server_id)
     assert (removed.status, removed.present_ip) == (ServerStatus.REMOVED, None)
     assert not edge(service.claim, server_id=server_id)
     with pytest.raises(ServerNotFound):
-        edge(service.remove, server_id=server_id)
+        edge(upkeep.remove, server_id=server_id)
 
 
 def test_one_job_at_a_time(edge: Edge, add_server: AddServer) -> None:
     server_id = add_server()
-    job = edge(service.check, server_id=server_id)
+    job = edge(upkeep.check, server_id=server_id)
     with pytest.raises(JobRunning):
-        edge(service.check, server_id=server_id)
+        edge(upkeep.check, server_id=server_id)
     assert edge(jobs.claim, job_id=job.id, worker="one")
     with pytest.raises(JobRunning):
-        edge(service.remove, server_id=server_id)
+        edge(upkeep.remove, server_id=server_id)
 
 
 def test_what_was_added_well_is_not_tried_again(edge: Edge, add_server: AddServer) -> None:
     with pytest.raises(IllegalTransition):
-        edge(service.retry, server_id=add_server(), credential=ROOT)
+        edge(upkeep.retry, server_id=add_server(), credential=ROOT)
 
 
 def test_the_operators_script_starts_the_job_that_waits_for_it(edge: Edge, heard: Any) -> None:
-    server, job = edge(service.add, ip="203.0.113.1", region="a")
+    server, job = edge(upkeep.add, ip="203.0.113.1", region="a")
     assert "deliveries" not in heard.topics
     with pytest.raises(HostKeyInvalid):
-        edge(service.report_script, server_id=server.id, host_key="ssh-ed25519 AAAA")
+        edge(upkeep.report_script, server_id=server.id, host_key="ssh-ed25519 AAAA")
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     host_key = " ".join(key.split()[:2])
-    edge(service.report_script, server_id=server.id, host_key=host_key)
+    edge(upkeep.report_script, server_id=server.id, host_key=host_key)
     assert "deliveries" in heard.topics
     assert server_of(edge, server.id).host_key == host_key
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    edge(service.report_script, server_id=server.id, host_key=" ".join(other.split()[:2]))
+    edge(upkeep.report_script, server_id=server.id, host_key=" ".join(other.split()[:2]))
     assert server_of(edge, server.id).host_key == host_key, "the first word counts"
     assert edge(jobs.claim, job_id=job.id, worker="one")
 
@@ -200,9 +200,9 @@ def test_a_change_of_what_somebody_else_changed_is_refused(
 ) -> None:
     server_id = add_server()
     seen = server_of(edge, server_id).version
-    edge(service.change, server_id=server_id, values={"region": "Tokyo"}, version=seen)
+    edge(upkeep.change, server_id=server_id, values={"region": "Tokyo"}, version=seen)
     with pytest.raises(ChangedMeanwhile):
-        edge(service.change, server_id=server_id, values={"region": "Seoul"}, version=seen)
+        edge(upkeep.change, server_id=server_id, values={"region": "Seoul"}, version=seen)
     assert server_of(edge, server_id).region == "Tokyo"
 
 
@@ -210,7 +210,7 @@ def test_taking_a_place_does_not_collide_with_a_change(edge: Edge, add_server: A
     server_id = add_server()
     seen = server_of(edge, server_id).version
     edge(service.claim, server_id=server_id)
-    edge(service.change, server_id=server_id, values={"capacity": 3}, version=seen)
+    edge(upkeep.change, server_id=server_id, values={"capacity": 3}, version=seen)
     changed = server_of(edge, server_id)
     assert (changed.capacity, changed.relay_count) == (3, 1)
 
@@ -229,8 +229,8 @@ def test_capacity_is_proposed_from_the_narrowest_limit(
 
 def test_a_local_node_is_added_once(edge: Edge) -> None:
     values: dict[str, Any] = {"region": "demo", "port_from": 21000, "port_to": 21999, "capacity": 5}
-    first = edge(service.ensure_local, ip="127.0.0.11", socket_path="/run/a", **values)
-    second = edge(service.ensure_local, ip="127.0.0.11", socket_path="/run/b", **values)
+    first = edge(upkeep.ensure_local, ip="127.0.0.11", socket_path="/run/a", **values)
+    second = edge(upkeep.ensure_local, ip="127.0.0.11", socket_path="/run/b", **values)
     assert first.id == second.id
     assert second.transport is Transport.LOCAL
     assert server_of(edge, first.id).socket_path == "/run/b"
@@ -239,11 +239,11 @@ def test_a_local_node_is_added_once(edge: Edge) -> None:
 
 def test_a_server_installed_anew_is_set_up_again(edge: Edge, add_server: AddServer) -> None:
     server_id = add_server(status=ServerStatus.UNHEALTHY, relay_count=3)
-    job = edge(service.retry, server_id=server_id, credential=ROOT)
+    job = edge(upkeep.retry, server_id=server_id, credential=ROOT)
     edge(jobs.claim, job_id=job.id, worker="one")
     edge(jobs.finish, job.id, "one", "server.auth_failed")
     assert server_of(edge, server_id).status is ServerStatus.UNHEALTHY
-    assert edge(service.retry, server_id=server_id, credential=ROOT).kind == "add"
+    assert edge(upkeep.retry, server_id=server_id, credential=ROOT).kind == "add"
 
 
 def test_of_two_that_ask_for_a_job_at_once_one_gets_it(edge: Edge, add_server: AddServer) -> None:
@@ -254,7 +254,7 @@ def test_of_two_that_ask_for_a_job_at_once_one_gets_it(edge: Edge, add_server: A
     def ask() -> None:
         barrier.wait()
         try:
-            edge(service.check, server_id=server_id)
+            edge(upkeep.check, server_id=server_id)
             outcomes.append("asked")
         except JobRunning:
             outcomes.append("running")
@@ -271,6 +271,6 @@ def test_the_alert_of_a_removed_server_is_over(edge: Edge, add_server: AddServer
     server_id = add_server()
     edge(leases.renew, "one", 16)
     edge(leases.lose, "one", server_id)
-    edge(service.remove, server_id=server_id)
+    edge(upkeep.remove, server_id=server_id)
     found = select(SystemAlert).where(SystemAlert.open_key.is_not(None))
     assert edge.read(lambda work: list(work.session.scalars(found))) == []

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from derpman.kit.outbox import Delivery, DeliveryStatus
 from derpman.kit.work import Edge
-from derpman.servers import adding, jobs, service, tasks
+from derpman.servers import adding, jobs, tasks, upkeep
 from derpman.servers.models import ServerJob, Transport
 from derpman.servers.states import JobStatus
 from derpman.wiring import System
@@ -21,7 +21,7 @@ from derpman.worker import celery_app
 def job(edge: Edge, system: System, monkeypatch: pytest.MonkeyPatch) -> ServerJob:
     celery_app(system)
     monkeypatch.setitem(adding.PROGRAMS, "add", _nothing)
-    _, job = edge(service.add, ip="203.0.113.1", region="a", transport=Transport.FAKE)
+    _, job = edge(upkeep.add, ip="203.0.113.1", region="a", transport=Transport.FAKE)
     return job
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import undefer
 
 from derpman.kit.work import Edge
-from derpman.servers import adding, bootstrap, jobrun, jobs, release, service
+from derpman.servers import adding, bootstrap, jobrun, jobs, release, upkeep
 from derpman.servers.endpoints import endpoint
 from derpman.servers.models import Server, ServerJob, ServerJobStep
 from derpman.servers.rootshell import Credential, public_text
@@ -43,7 +43,7 @@ class Adding:
     def add(self, machine: fleets.Server, **changes: Any) -> ServerJob:
         arguments: dict[str, Any] = {"credential": self.credential, **changes}
         _, job = self.means.edge(
-            service.add, ip=machine.address, region=machine.name, waits=True, **arguments
+            upkeep.add, ip=machine.address, region=machine.name, waits=True, **arguments
         )
         return self.run(job)
 
@@ -119,14 +119,14 @@ def test_bare_servers_are_added_and_see_each_other(panel: Adding, fleet: Fleet) 
     second = panel.add(fleet.server("n2"))
     assert second.error is None
     assert panel.found(second, "ports")["seen_by"] == ["panel", f"n1 #{first.server_id}"]
-    check = panel.run(panel.means.edge(service.check, server_id=first.server_id, waits=True))
+    check = panel.run(panel.means.edge(upkeep.check, server_id=first.server_id, waits=True))
     assert check.error is None
     assert len(panel.found(check, "ports")["seen_by"]) == 2
 
 
 def test_adding_again_sends_only_what_is_missing(panel: Adding, fleet: Fleet) -> None:
     first = panel.add(fleet.server("n1"))
-    removed = panel.run(panel.means.edge(service.remove, server_id=first.server_id, waits=True))
+    removed = panel.run(panel.means.edge(upkeep.remove, server_id=first.server_id, waits=True))
     assert removed.error is None
     assert panel.server(first).ssh_key is None
     keys = fleet.server("n1").read("/home/derpman/.ssh/authorized_keys")
@@ -187,11 +187,11 @@ def test_a_sudoer_with_a_password_sets_a_server_up(panel: Adding, fleet: Fleet) 
     job = panel.add(machine, credential=wrong)
     assert job.error == "server.sudo_refused"
     right = replace(wrong, sudo_password=None)
-    retried = panel.means.edge(service.retry, server_id=job.server_id, credential=right, waits=True)
+    retried = panel.means.edge(upkeep.retry, server_id=job.server_id, credential=right, waits=True)
     assert panel.run(retried).error is None
 
     machine.write("/etc/sudoers.d/olga", "olga ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
-    removed = panel.run(panel.means.edge(service.remove, server_id=job.server_id, waits=True))
+    removed = panel.run(panel.means.edge(upkeep.remove, server_id=job.server_id, waits=True))
     assert removed.error is None
     assert panel.add(machine, credential=right).error is None
 
@@ -208,7 +208,7 @@ def test_a_user_without_sudo_is_told(panel: Adding, fleet: Fleet) -> None:
 def test_the_operators_script_sets_a_server_up(panel: Adding, fleet: Fleet) -> None:
     machine = fleet.server("n4")
     edge = panel.means.edge
-    server, job = edge(service.add, ip=machine.address, region="n4")
+    server, job = edge(upkeep.add, ip=machine.address, region="n4")
     script = "".join(
         bootstrap.script(
             node=bootstrap.program(BUILD),
@@ -221,7 +221,7 @@ def test_the_operators_script_sets_a_server_up(panel: Adding, fleet: Fleet) -> N
     said = machine.run(["sh"], text=script, seconds=120).stdout
     assert "SHA256:" in said
     host_key = public_text(asyncssh.import_public_key(machine.host_key()))
-    edge(service.report_script, server_id=server.id, host_key=host_key)
+    edge(upkeep.report_script, server_id=server.id, host_key=host_key)
     assert panel.run(job).error is None
     assert panel.server(job).status is ServerStatus.HEALTHY
 
@@ -251,7 +251,7 @@ def test_a_changed_host_key_is_not_talked_to(
     job = panel.add(machine)
     assert job.error is None
     machine.change_host_key()
-    checked = panel.run(panel.means.edge(service.check, server_id=job.server_id, waits=True))
+    checked = panel.run(panel.means.edge(upkeep.check, server_id=job.server_id, waits=True))
     assert checked.error == "server.host_key_changed"
 
 
@@ -279,7 +279,7 @@ def test_filtered_ports_name_the_security_group(
     assert "29999" in message
     assert "UDP to none" in message
     machine.unblock()
-    retried = panel.means.edge(service.retry, server_id=job.server_id, waits=True)
+    retried = panel.means.edge(upkeep.retry, server_id=job.server_id, waits=True)
     assert panel.run(retried).error is None
 
 
@@ -288,7 +288,7 @@ def test_a_job_whose_worker_is_killed_begins_again(
 ) -> None:
     edge = panel.means.edge
     _, job = edge(
-        service.add,
+        upkeep.add,
         ip=fleet.server("n2").address,
         region="n2",
         credential=panel.credential,
