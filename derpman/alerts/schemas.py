@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -14,6 +14,7 @@ from derpman.kit.types import Line, Out, Part
 
 
 class AlertsQuery(PageQuery):
+    format: Literal["json", "csv"] = "json"
     resolved: bool | None = None
     severity: Severity | None = None
     alert_type: Annotated[Line | None, Field(max_length=64)] = None
@@ -41,6 +42,19 @@ class AlertOut(Part):
         """Return an alert and what may be done with it."""
         out = cls.model_validate(alert)
         return out.model_copy(update={"allowed_actions": [] if alert.resolved else ["resolve"]})
+
+
+CSV_COLUMNS = (
+    "id",
+    "alert_type",
+    "severity",
+    "message",
+    "resolved",
+    "count",
+    "created_at",
+    "last_at",
+    "resolved_at",
+)
 
 
 class AlertsOut(Out):

@@ -88,6 +88,11 @@ def of_user(work: UnitOfWork, *, user_id: int) -> list[Restraint]:
     return list(work.session.scalars(found.order_by(Restraint.id)))
 
 
+def in_force(work: UnitOfWork) -> list[Restraint]:
+    """Return everything that restrains anybody's relays now, the newest first."""
+    return list(work.session.scalars(select(Restraint).order_by(Restraint.id.desc()).limit(1000)))
+
+
 def _touch(work: UnitOfWork, user_id: int) -> None:
     server_ids = work.session.scalars(
         select(Placement.server_id).where(

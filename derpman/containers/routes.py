@@ -6,12 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from derpman.containers import queries, service
+from derpman.containers import queries, restraints, service
 from derpman.containers.schemas import (
     ContainerOut,
     ContainerQuery,
     ContainersOut,
     MineOut,
+    RestraintOut,
+    RestraintsOut,
     SlotOut,
 )
 from derpman.kit.http import RunAdmin, RunUser
@@ -32,6 +34,13 @@ def list_containers(run: RunAdmin, query: Annotated[ContainerQuery, Query()]) ->
 def list_mine(run: RunUser) -> MineOut:
     """The caller's own relays, by slot."""
     return run.read(_mine)
+
+
+@router.get("/restraints")
+def list_restraints(run: RunAdmin) -> RestraintsOut:
+    """Whose relays are throttled or stopped because of an alert, newest first."""
+    found = run.read(restraints.in_force)
+    return RestraintsOut(restraints=[RestraintOut.model_validate(one) for one in found])
 
 
 def _page(work: UnitOfWork, query: ContainerQuery) -> ContainersOut:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from derpman.alerts.models import Reaction
 from derpman.containers.models import Placement
 from derpman.containers.states import REACHED, Observed, Wanted
 from derpman.kit.paging import PageQuery
@@ -101,3 +102,18 @@ class ContainersOut(Out):
 
 class MineOut(Out):
     containers: list[SlotOut]
+
+
+class RestraintOut(Part):
+    """Relays that are throttled or stopped because of an alert; closing it ends that."""
+
+    alert_id: int
+    user_id: int
+    reaction: Reaction
+    bytes_per_second: int
+    since: datetime
+    until: datetime
+
+
+class RestraintsOut(Out):
+    restraints: list[RestraintOut]

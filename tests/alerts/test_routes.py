@@ -47,3 +47,13 @@ def test_unknown(client, root):
 def test_bad_queries(client, root, query: str):
     answer = client.get(f"/api/alerts/list?{query}", headers=root.headers)
     assert answer.status_code == 422
+
+
+def test_as_csv(client, root, edge):
+    for key in "345":
+        raise_one(edge, key=key)
+    answer = client.get("/api/alerts/list?format=csv&resolved=false", headers=root.headers)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    lines = answer.content.decode("utf-8-sig").split("\r\n")
+    assert lines[0].startswith("id,alert_type,severity,message,resolved,")
+    assert len(lines) == 5

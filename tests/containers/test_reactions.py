@@ -207,3 +207,15 @@ def test_the_least_of_several_speeds_holds(edge: Edge, rental: Rental, carl: Per
 )
 def test_a_throttle_makes_nothing_faster(rate: int, throttle: int | None, speed: int):
     assert restraints.slowed(rate, throttle) == speed
+
+
+def test_admins_see_whom_alerts_hold(
+    client, root, eve, edge: Edge, finding: Finding, rental: Rental
+):
+    set_rule(edge, reaction=Reaction.STOP)
+    reactions.follow(edge, KIND, [finding])
+    path = "/api/container/restraints"
+    assert client.get(path, headers=eve.headers).status_code == 403
+    (held,) = client.get(path, headers=root.headers).json()["restraints"]
+    assert (held["user_id"], held["reaction"]) == (finding.user_id, "stop")
+    assert held["alert_id"] == all_alerts(edge)[0].id
