@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 import asyncssh
 from sqlalchemy.orm import undefer
 
+from derpman.kit.clock import utc_now
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.servers import bootstrap, checking, jobs
@@ -95,7 +95,7 @@ async def _examine(job: JobRun, shell: RootShell) -> str:
     """Step: see what the server is; return the checksum of the node's program that it has."""
     async with job.step("system") as found:
         facts = await shell.verb("look")
-        now = datetime.now(UTC)  # noqa: TID251 # the real clocks are what is compared
+        now = utc_now()
         free_mb = _number(facts, "disk_free_bytes") // 2**20
         memory_mb = _number(facts, "memory_bytes") // 2**20
         skew = _number(facts, "clock") - round(now.timestamp())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from derpman.kit.clock import utc_now
 from derpman.kit.work import UnitOfWork
 from derpman.servers import reach, transports
 from derpman.servers.endpoints import Endpoint, endpoint
@@ -147,7 +147,7 @@ async def measure(job: JobRun, node: NodeClient) -> None:
             began = time.perf_counter()
             await node.hello()
             spans.append(time.perf_counter() - began)
-        asked_at = datetime.now(UTC)  # noqa: TID251 # the real clocks are what is compared
+        asked_at = utc_now()
         snapshot = await node.snapshot()
         skew = (snapshot.at - asked_at).total_seconds() - min(spans) / 2
         found |= {
