@@ -44,7 +44,14 @@ class Derp:
     """One connection to one relay; entering it logs in, Refused when the relay does not admit."""
 
     def __init__(
-        self, address: str, port: int, key: PrivateKey, *, pin: str = "", timeout: float = 10
+        self,
+        address: str,
+        port: int,
+        key: PrivateKey,
+        *,
+        pin: str = "",
+        timeout: float = 10,
+        source: str = "",
     ) -> None:
         self.address = address
         self.key = key
@@ -52,7 +59,8 @@ class Derp:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE  # a pin instead, below
-        plain = socket.create_connection((address, port), timeout=timeout)
+        own = (source, 0) if source else None
+        plain = socket.create_connection((address, port), timeout=timeout, source_address=own)
         try:
             self._tls = context.wrap_socket(plain)
         except BaseException:
