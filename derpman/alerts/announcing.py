@@ -48,7 +48,9 @@ def watch_channels(work: UnitOfWork) -> None:
             params={"channel_id": channel.id, "name": channel.name, "error": channel.error},
         )
     prefix = f"{CHANNEL_FAILING}:"
-    told = select(SystemAlert.open_key).where(SystemAlert.open_key.startswith(prefix))
+    told = select(SystemAlert.open_key).where(
+        SystemAlert.open_key.startswith(prefix, autoescape=True)
+    )
     for open_key in work.session.scalars(told).all():
         key = str(open_key).removeprefix(prefix)
         if key not in failing:
