@@ -23,6 +23,7 @@ from derpman.traffic.errors import NoOpenPeriod, QuarantineNotFound
 from derpman.traffic.events import QuotaPassed, TrafficOpened
 from derpman.traffic.metering import chunks
 from derpman.traffic.models import Quarantine, RelayMeter, TrafficGrant, TrafficPeriod
+from derpman.traffic.queries import open_period
 from derpman.traffic.shares import Part, levels_passed, next_level_bytes, share
 from derpman.traffic.states import TRANSITIONS, VERDICTS, PeriodStatus
 from derpman.users import service as users
@@ -156,13 +157,6 @@ def _close(work: UnitOfWork, period: TrafficPeriod) -> None:
 def _periods(work: UnitOfWork, rental_id: int) -> list[TrafficPeriod]:
     found = select(TrafficPeriod).where(TrafficPeriod.rental_id == rental_id)
     return list(work.session.scalars(found.order_by(TrafficPeriod.number)))
-
-
-def open_period(work: UnitOfWork, rental_id: int) -> TrafficPeriod | None:
-    """Return the period a rental's traffic counts for now."""
-    return work.session.scalar(
-        select(TrafficPeriod).where(TrafficPeriod.open_rental_id == rental_id)
-    )
 
 
 def grant(work: UnitOfWork, *, user_id: int, granted_bytes: int, reason: str) -> TrafficPeriod:
@@ -304,8 +298,6 @@ def share_out(work: UnitOfWork, period: TrafficPeriod) -> None:
     shares = {part.id: 0 for part in parts} if is_over else share(period.left_bytes, parts, rate)
     wishes: dict[int, Quota] = {}
     for part in parts:
-        if part.id not in shares:
-            continue
         limit = 0 if is_over else part.sent_bytes + shares[part.id]
         wishes[part.id] = Quota(limit, period.at_quota, period.throttle_bytes_per_second)
         if (meter := meters.get(part.id)) is not None:

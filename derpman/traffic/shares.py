@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-IDLE_PERCENT = 30
+IDLE_PERCENT = 10
 """So much of what is left is spread evenly: a device may use another relay any moment."""
-FAINT = 30
+FAINT = 100
 """Use of less than this fraction of what is left hardly counts."""
 SAMPLE_SECONDS = 5.0
 """How often a node tells its counts at least."""
@@ -35,22 +35,30 @@ class Part:
 
 
 def share(left_bytes: int, parts: Sequence[Part], bytes_per_second: float) -> dict[int, int]:
-    """Return the share of each relay whose node is in touch.
+    """Return the share of each relay.
 
-    `bytes_per_second` is how fast the rental is sending. When what is left would not last for one
-    sample, each relay gets all of it: the one in use is not stopped early, and two others can add
-    no more than what two samples carry.
+    A relay whose node is out of touch never gets less than it has, since its node would not hear
+    of it. `bytes_per_second` is how fast the rental is sending. When what is left would not last
+    for one sample, each relay gets all of it: the one in use is not stopped early, and two others
+    can add no more than what two samples carry.
     """
-    free = [part for part in parts if part.kept_bytes is None]
-    if not free:
-        return {}
-    left = max(0, left_bytes - sum(part.kept_bytes or 0 for part in parts))
+    kept = {part.id: part.kept_bytes or 0 for part in parts if part.kept_bytes is not None}
+    left = max(0, left_bytes - sum(kept.values()))
     if left <= max(CRUMB_BYTES, int(bytes_per_second * SAMPLE_SECONDS)):
-        return {part.id: left for part in free}
-    even = left * IDLE_PERCENT // 100 // len(free)
-    by_use = left - even * len(free)
+        return {part.id: max(left, kept.get(part.id, 0)) for part in parts}
+    wished = _by_use(left_bytes, parts)
+    away = {id_: max(has, wished[id_]) for id_, has in kept.items()}
+    near = [part for part in parts if part.id not in away]
+    return away | _by_use(max(0, left_bytes - sum(away.values())), near)
+
+
+def _by_use(left: int, parts: Sequence[Part]) -> dict[int, int]:
+    if not parts:
+        return {}
+    even = left * IDLE_PERCENT // 100 // len(parts)
+    by_use = left - even * len(parts)
     # Keep-alives are no use to speak of: a little is added to everybody's.
-    used = {part.id: part.used_bytes + left // FAINT + 1 for part in free}
+    used = {part.id: part.used_bytes + left // FAINT + 1 for part in parts}
     whole = sum(used.values())
     return {id_: even + by_use * one // whole for id_, one in used.items()}
 

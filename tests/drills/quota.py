@@ -75,7 +75,7 @@ def reach(
         seen = limited(tenant, kind, quota, is_up=is_up)
         drill.figure(f"{name}_sent_mb", seen.sent / MB)
         drill.figure(f"{name}_over_mb", seen.over / MB, at_most=2 * SAMPLE_S * seen.rate / MB)
-        drill.figure(f"{name}_short_share", max(0, -seen.over) / quota, at_most=0.15)
+        drill.figure(f"{name}_short_share", max(0, -seen.over) / quota, at_most=0.1)
         drill.figure(f"{name}_rate_mb_per_s", seen.rate / MB)
         if kind == "throttle":
             throttled_rate(drill, tenant, name)

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from derpman.finance.models import OverQuota
 from derpman.kit.work import Edge, UnitOfWork
@@ -62,7 +64,7 @@ def test_busy_relay_gets_most_of_what_is_left(customer: Make) -> None:
     assert second is not None
     assert first - 200 * MB > 700 * MB * 6 // 10
     assert second == third
-    assert second > 700 * MB // 10
+    assert second > 700 * MB // 33
 
 
 def test_keep_alives_are_no_use(customer: Make) -> None:
@@ -82,6 +84,34 @@ def test_relay_out_of_touch_keeps_its_share(customer: Make) -> None:
     press(carl)
     assert carl.quotas()[2] == 300 * MB
     assert outstanding(carl) <= carl.period().left_bytes
+
+
+def test_relay_out_of_touch_gets_its_share_for_when_it_returns(customer: Make) -> None:
+    carl = customer(90 * MB)
+    carl.send(carl.relays[0], 90 * MB)
+    assert carl.quotas() == [0, 0, 0]
+    carl.away = set(carl.relays)
+    carl.clock.advance(minutes=5)
+    carl.edge(service.grant, user_id=carl.user_id, granted_bytes=90 * MB, reason="outage")
+    assert min(limit or 0 for limit in carl.quotas()) >= 3 * MB
+    assert outstanding(carl) <= 90 * MB
+
+
+@given(
+    left=st.integers(0, 10**12),
+    parts=st.lists(
+        st.tuples(st.integers(0, 10**12), st.none() | st.integers(0, 10**11)),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_shares_never_sum_to_more_than_is_left(left: int, parts: list[Any]) -> None:
+    relays = [Part(id_, 0, used, kept) for id_, (used, kept) in enumerate(parts)]
+    kept = sum(has or 0 for _, has in parts)
+    shares = share(left, relays, 0)
+    assert shares.keys() == {relay.id for relay in relays}
+    assert sum(shares.values()) <= max(left, kept) + CRUMB_BYTES * len(relays)
+    assert all(shares[relay.id] >= (relay.kept_bytes or 0) for relay in relays)
 
 
 def test_last_of_it_goes_to_every_relay() -> None:
