@@ -14,7 +14,6 @@ from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
 from derpman.rentals.models import Rental
 from derpman.servers import service as servers
-from derpman.traffic import service
 from derpman.traffic.calendar import day_of, hour_of
 from derpman.traffic.models import (
     Quarantine,
@@ -132,9 +131,16 @@ def periods_of(work: UnitOfWork, *, user_id: int, limit: int = 24) -> Sequence[T
     ).all()
 
 
+def open_period(work: UnitOfWork, rental_id: int) -> TrafficPeriod | None:
+    """Return the period a rental's traffic counts for now."""
+    return work.session.scalar(
+        select(TrafficPeriod).where(TrafficPeriod.open_rental_id == rental_id)
+    )
+
+
 def period_of_rental(work: UnitOfWork, rental: Rental | None) -> TrafficPeriod | None:
     """Return the period that runs."""
-    return None if rental is None else service.open_period(work, rental.id)
+    return None if rental is None else open_period(work, rental.id)
 
 
 def run_out(work: UnitOfWork, period: TrafficPeriod) -> datetime | None:
