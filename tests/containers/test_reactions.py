@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from derpman.alerts import rules
 from derpman.alerts import service as alerts
-from derpman.alerts.models import Reaction, SystemAlert
+from derpman.alerts.models import Reaction, Severity, SystemAlert
 from derpman.containers import reactions, restraints
 from derpman.containers.models import Placement, Restraint
 from derpman.containers.reactions import Finding
@@ -88,7 +88,9 @@ def test_what_goes_on_costs_one_statement(edge: Edge, finding: Finding, statemen
 def test_kinds_and_keys_do_not_mix(edge: Edge, carl: Person):
     reactions.follow(edge, KIND, [Finding("1", carl.id, {}), Finding("11", carl.id, {})])
     alert_type = "rate_too_high_indeed"
-    edge(alerts.raise_alert, alert_type=alert_type, severity="info", object_key="1", params={})
+    edge(
+        alerts.raise_alert, alert_type=alert_type, severity=Severity.INFO, object_key="1", params={}
+    )
     reactions.follow(edge, "rateXtoo_high", [])
     reactions.follow(edge, KIND, [Finding("11", carl.id, {})])
     assert [one.resolved for one in all_alerts(edge)] == [True, False]
