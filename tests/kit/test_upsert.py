@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import select
 
+from derpman.kit import db
 from derpman.kit.db import Merge, upsert
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.monitoring import models as _  # noqa: F401 # every table is known
@@ -41,13 +43,14 @@ def test_rows_merge_only_where_the_guard_is_the_same(edge: Edge, add_server: obj
     assert edge.read(read) == [(4, 11, 99, NOON)]
 
 
-def test_a_thousand_rows_are_one_statement(
-    edge: Edge, add_server: object, statements: list[str]
+def test_many_rows_are_one_statement(
+    edge: Edge, add_server: object, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = add_server()  # type: ignore[operator]
+    monkeypatch.setattr(db, "UPSERT_ROWS", 3)
+    many = [add_server() for _ in range(5)]  # type: ignore[operator]
     statements.clear()
-    edge(put, [(one, 1, 1, 1, NOON)] * 1000)
-    assert len(statements) == 1
+    edge(put, [(one, 1, 1, 1, NOON) for one in many])
+    assert len(statements) == 2
     statements.clear()
     edge(put, [])
     assert statements == []
