@@ -22,7 +22,7 @@ from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
-from derpman.kit import http, machines, places
+from derpman.kit import http, machines, memory, places
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
@@ -115,6 +115,7 @@ def create_app(system: System) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         await run_in_threadpool(places.place_of, "1.1.1.1")  # else the first caller waits for it
+        memory.give_back()  # 10 MB that starting took
         unlisten = system.wake.listen(heard)
         yield
         unlisten()

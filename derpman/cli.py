@@ -60,7 +60,7 @@ class Part(StrEnum):
 def _system(process: str = "cli", level: str | None = None) -> System:
     from derpman.wiring import assemble
 
-    memory.share_pools()
+    memory.configure()
     settings = Settings()
     journal.configure(level=level or settings.log_level, as_json=settings.log_json, process=process)
     return assemble(settings)

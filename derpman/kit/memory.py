@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 
-M_ARENA_MAX = -8  # of mallopt(3)
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of mallopt(3)
+LARGE_BYTES = 1 << 20
 POOLS = 2
 
 
-def share_pools() -> None:
-    """Have threads share two pools of memory, from before the first of them starts.
+def configure() -> None:
+    """Have freed memory go back to the system; call it before the first thread starts.
 
-    By default every thread may get one of its own, which keeps what it once had: 10 MB in an API
-    process, more with many threads.
+    By default every thread may get a pool of its own, which keeps what it once had (10 MB in an
+    API process), and large blocks are kept after the first: 19 MB for each password at a time.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, POOLS)
+        library = ctypes.CDLL(None)
+        library.mallopt(M_ARENA_MAX, POOLS)
+        library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def give_back() -> None:
