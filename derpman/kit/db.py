@@ -150,9 +150,10 @@ def upsert(
 ) -> None:
     """Insert rows, or merge them into those that are there: one statement for each thousand.
 
-    A row has the key's values, then those of `columns`; no key comes twice. With `only_same` it is merged only where
-    that column (one of `columns`) has the same value in both. Rows are written in the order of
-    their keys, so that two transactions wait for each other instead of locking each other out.
+    A row has the key's values, then those of `columns`; no key comes twice. With `only_same` it
+    is merged only where that column (one of `columns`) has the same value in both. Rows are
+    written in the order of their keys, so that two transactions wait for each other instead of
+    locking each other out.
     SQLAlchemy would build each statement anew, at many times the cost.
     """
     connection = session.connection()

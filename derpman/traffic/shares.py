@@ -15,8 +15,8 @@ IDLE_PERCENT = 10
 """So much of what is left is spread evenly: a device may use another relay any moment."""
 FAINT = 100
 """Use of less than this fraction of what is left hardly counts."""
-SAMPLE_SECONDS = 5.0
-"""How often a node tells its counts at least."""
+SAMPLE_SECONDS = 1.0
+"""How often a node reads a relay's counters while bytes flow."""
 CRUMB_BYTES = 1 << 20
 """Less than this is not worth sharing out."""
 

@@ -10,7 +10,6 @@ from sqlalchemy import select
 from derpman.kit import db
 from derpman.kit.db import Merge, upsert
 from derpman.kit.work import Edge, UnitOfWork
-from derpman.monitoring import models as _  # noqa: F401 # every table is known
 from derpman.traffic.models import ServerMeter
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)

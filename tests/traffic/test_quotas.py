@@ -116,7 +116,7 @@ def test_shares_never_sum_to_more_than_is_left(left: int, parts: list[Any]) -> N
 
 def test_last_of_it_goes_to_every_relay() -> None:
     parts = [Part(1, 0, 5 * MB), Part(2, 0, 0), Part(3, 0, 0)]
-    assert share(20 * MB, parts, 5 * MB) == {1: 20 * MB, 2: 20 * MB, 3: 20 * MB}
+    assert share(20 * MB, parts, 25 * MB) == {1: 20 * MB, 2: 20 * MB, 3: 20 * MB}
     assert share(CRUMB_BYTES, parts, 0) == dict.fromkeys((1, 2, 3), CRUMB_BYTES)
     assert sum(share(20 * MB, parts, MB).values()) <= 20 * MB
 
