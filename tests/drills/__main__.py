@@ -20,7 +20,10 @@ from tests.drills._drill import SKIPPED
 HERE = Path(__file__).parent
 SHORT = 0.05
 DEFAULT_BUDGET_S = 60.0
-ALL_BUDGET_S = 900.0  # for the short forms of all drills together
+# For the short forms of all drills together: what they should take, told when they take longer,
+# and what they may, since a machine that is busy with something else is no fault of theirs.
+ALL_AIM_S = 900.0
+ALL_BUDGET_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ def run_all(rest: list[str], scale: float) -> int:
     skipped = [name for name, outcome in outcomes.items() if outcome.startswith("skipped")]
     if skipped:
         summary["skipped"] = skipped
+    if scale <= SHORT and seconds > ALL_AIM_S:
+        summary["slow"] = f"over the {ALL_AIM_S:g} s that all should take"
     if not in_time:
         summary["error"] = f"over the budget of {ALL_BUDGET_S:g} s for all"
     print(json.dumps(summary), flush=True)
