@@ -134,6 +134,15 @@ def memory_mb(pids: Sequence[int]) -> float:
     return total / 1e6
 
 
+def processor_s(pids: Sequence[int]) -> float:
+    """Seconds of a processor that these processes have used so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime and stime of proc(5)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def build_load() -> Path:
     """Build the Go program that puts load on nodes and relays; nothing when it is fresh."""
     LOAD.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from bench._crowd import Crowd
 from bench._ground import Ground
 
 RATE = 1000
+TURN_S = 2.0
+P99_MS = 5.0
+NOISE = 1.5
 LOAD = "/usr/local/bin/load"
 BARE = "127.0.0.1:19000"
 
@@ -20,16 +24,26 @@ def measure(bench: Bench, ground: Ground) -> None:
     crowd = ground.crowd
     crowd.server.put(build_load(), LOAD)
     crowd.server.popen([LOAD, "answer", BARE], log="answer.log")
-    seconds = 20 * bench.size
-    with bench.step(f"{RATE} questions a second for {seconds:g} s, then the same to a bare server"):
-        ours = _ask(crowd, _door(crowd), seconds)
-        bare = _ask(crowd, f"http://{BARE}/", seconds)
-    bench.figure("admission_wrong", ours["wrong"], "answers", at_most=0)
-    bench.figure("admission_per_s", ours["per_s"], "/s", at_least=0.99 * RATE)
-    beside = "a Go server that always says yes {} ms"
-    for name, at_most in (("p50_ms", None), ("p99_ms", 5.0)):
-        words = beside.format(bare[name])
-        bench.figure(f"admission_{name}", ours[name], "ms", at_most=at_most, reference=words)
+    rounds = bench.scaled(10, least=2)
+    ours: list[dict[str, Any]] = []
+    bare: list[dict[str, Any]] = []
+    with bench.step(f"{rounds} times {TURN_S:g} s to the node and to a bare server, in turns"):
+        for _ in range(rounds):
+            ours.append(_ask(crowd, _door(crowd)))
+            bare.append(_ask(crowd, f"http://{BARE}/"))
+    bench.figure("admission_wrong", sum(one["wrong"] for one in ours), "answers", at_most=0)
+    bench.figure("admission_per_s", _median(ours, "per_s"), "/s", at_least=0.99 * RATE)
+    words = "a Go server that always says yes {:.3g} ms"
+    p50, least = _median(ours, "p50_ms"), _median(bare, "p50_ms")
+    bench.figure("admission_p50_ms", p50, "ms", reference=words.format(least))
+    # On a busy machine nothing answers in time; then no slower than what does nothing at all.
+    p99, least = _median(ours, "p99_ms"), _median(bare, "p99_ms")
+    at_most = max(P99_MS, NOISE * least)
+    bench.figure("admission_p99_ms", p99, "ms", at_most=at_most, reference=words.format(least))
+
+
+def _median(rounds: list[dict[str, Any]], name: str) -> float:
+    return statistics.median(one[name] for one in rounds)
 
 
 def _door(crowd: Crowd) -> str:
@@ -42,14 +56,14 @@ def _door(crowd: Crowd) -> str:
     raise AssertionError("the relay asks nobody")
 
 
-def _ask(crowd: Crowd, url: str, seconds: float) -> dict[str, Any]:
+def _ask(crowd: Crowd, url: str) -> dict[str, Any]:
     wish = {
         "url": url,
         "method": "POST",
         "body": json.dumps({"NodePublic": crowd.key, "Source": "192.0.2.7"}),
         "expect": '"Allow":true',
         "rate": RATE,
-        "seconds": seconds,
+        "seconds": TURN_S,
     }
-    done = crowd.server.run([LOAD, "ask"], text=json.dumps(wish), seconds=seconds + 60)
+    done = crowd.server.run([LOAD, "ask"], text=json.dumps(wish), seconds=60)
     return json.loads(done.stdout)

@@ -7,7 +7,7 @@ import json
 import statistics
 import time
 
-from bench._bench import Bench, memory_mb
+from bench._bench import Bench, memory_mb, processor_s
 from bench._crowd import Crowd
 from bench._ground import Ground
 from tests.drills._panel import timed
@@ -23,6 +23,13 @@ def measure(bench: Bench, ground: Ground) -> None:
     beside = f"`docker stats` {docker:.2f} s; {crowd.relays} relays, answer of {size / 1000:.0f} kB"
     bench.figure("counters_s", statistics.median(took), "s", at_most=0.1, reference=beside)
     bench.figure("counters_p99_s", sorted(took)[len(took) * 99 // 100], "s")
+
+    seconds = 20 * bench.size
+    with bench.step(f"see how busy the node is for {seconds:g} s"):
+        before = processor_s(crowd.pids("derpman-node"))
+        time.sleep(seconds)
+        busy = processor_s(crowd.pids("derpman-node")) - before
+    bench.figure("node_processor_share", busy / seconds, "of a core")
 
     relays = crowd.pids("derper")
     beside = f"{len(relays)} relays, {memory_mb(relays) / len(relays):.1f} MB each"
