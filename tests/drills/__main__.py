@@ -115,10 +115,15 @@ def run_all(rest: list[str], scale: float) -> int:
         print(f"== {entry.name}: {entry.purpose}", flush=True)
         limit = entry.budget_s * max(1.0, scale / SHORT)
         status, result = run_one(entry, rest, limit)
+        first = result.get("error") or result.get("failed")
+        if status not in (0, SKIPPED):
+            # Bounds in seconds, on a machine that may have been busy: once more, and both are told.
+            print(f"== {entry.name} once more, after: {first}", flush=True)
+            status, result = run_one(entry, rest, limit)
         if status == SKIPPED:
             outcomes[entry.name] = f"skipped: {result.get('skipped')}"
         elif status == 0 and result.get("ok"):
-            outcomes[entry.name] = "ok"
+            outcomes[entry.name] = "ok" if first is None else f"ok, at the second try: {first}"
         else:
             outcomes[entry.name] = f"FAILED: {result.get('error') or result.get('failed')}"
     seconds = time.monotonic() - began
