@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import defer
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, defer
 
 from derpman.acl.models import AclDownload, AclLog, AclVersion
 from derpman.acl.states import AclStatus
@@ -37,23 +38,35 @@ def generations(
     work: UnitOfWork, *, before: int | None, limit: int, **filters: Any
 ) -> tuple[list[AclLog], int | None]:
     """Return who made which version, when, from where and why."""
-    return page(work.session, _matching(AclLog, **filters), AclLog.id, before, limit)
+    text = (AclLog.actor_name, AclLog.reason, AclLog.acl_version, AclLog.location)
+    return page(work.session, _matching(AclLog, text, **filters), AclLog.id, before, limit)
 
 
 def downloads(
     work: UnitOfWork, *, before: int | None, limit: int, **filters: Any
 ) -> tuple[list[AclDownload], int | None]:
     """Return who took which version in which form, when, from where and with what."""
-    return page(work.session, _matching(AclDownload, **filters), AclDownload.id, before, limit)
+    text = (
+        AclDownload.username,
+        AclDownload.acl_version,
+        AclDownload.location,
+        AclDownload.browser,
+        AclDownload.system,
+    )
+    found = _matching(AclDownload, text, **filters)
+    return page(work.session, found, AclDownload.id, before, limit)
 
 
 def _matching(
     model: type[Row],
+    text: Sequence[InstrumentedAttribute[str]],
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    search: str | None = None,
     **equal: Any,
 ) -> Select[Row]:
+    """Select rows with these values, one of whose `text` columns has `search` in it."""
     found = select(model).filter_by(
         **{name: value for name, value in equal.items() if value is not None}
     )
@@ -61,4 +74,9 @@ def _matching(
         found = found.where(model.created_at >= since)
     if until is not None:
         found = found.where(model.created_at < until)
+    if search is not None:
+        part = search.lower()
+        found = found.where(
+            or_(*(func.lower(column).contains(part, autoescape=True) for column in text))
+        )
     return found

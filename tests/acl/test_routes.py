@@ -333,7 +333,8 @@ def test_admin_searches_generations(
     assert found(username="eve", user_id=carl.id) == []
     assert found(ip="198.51.100.7") == [third, second, first]
     assert found(ip="203.0.113.99") == []
-    assert found(version="2") == found(reason="why not") == [third]
+    assert found(version="2") == found(reason="why not") == found(search="WHY") == [third]
+    assert found(search="%") == []
     since = (clock.now - timedelta(hours=1)).isoformat()
     assert found(**{"from": since}) == [third, second]
     assert found(to=since) == [first]
@@ -367,6 +368,8 @@ def test_admin_searches_downloads_of_all(
     assert found(form="headscale_yaml") == found(machine=f"machine:{digest}") == ["eve"]
     assert found(username="carl") == found(user_id=carl.id) == ["carl"]
     assert found(ip="testclient", version="1", limit=1) == ["eve"]
+    assert found(search="ARL") == ["carl"]
+    assert found(search="_") == []
     answer = get(client, root, "all_downloads", format="csv")
     lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert [(line["username"], line["machine_code"]) for line in lines] == [
