@@ -33,8 +33,8 @@ class _Heard:
     cards: dict[int, CardReading] = field(default_factory=dict[int, CardReading])
     pressing: set[int] = field(default_factory=set[int])
     """Rentals whose relays are near the end of their shares: they do not wait."""
-    strange: set[int] = field(default_factory=set[int])
-    """Relays at their limit of which we do not know the rental."""
+    strange: dict[int, bool] = field(default_factory=dict[int, bool])
+    """Relays of which we know nothing yet, and whether they are at their limit."""
 
 
 class Rounds:
@@ -64,7 +64,9 @@ class Rounds:
             ended = metering.finish(
                 work, server_id=server_id, starts=starts, line_bytes_per_second=self._line
             )
-            service.count(work, rental_ids=ended)
+            # A relay that its node stopped is counted here, so here is where it gets more.
+            stopped = any(_is_limited(relay) for relay in snapshot["relays"])
+            service.count(work, rental_ids=ended, share_for=ended if stopped else ())
             with self._lock:  # what we believed of these relays is void, committed or not
                 for start in starts:
                     self._book.pop(int(start["relay"]), None)
@@ -96,13 +98,12 @@ class Rounds:
             self._heard.readings[relay_id] = Reading(
                 relay_id, server_id, start_id, sent, max(0, total - sent), at
             )
-        is_limited = relay.get("reason") == "quota" or bool(relay.get("throttled"))
+        is_limited = _is_limited(relay)
         was_limited = relay_id in self._limited
         (self._limited.add if is_limited else self._limited.discard)(relay_id)
         is_news = is_limited and not was_limited
         if known is None:
-            if is_news:
-                self._heard.strange.add(relay_id)
+            self._heard.strange[relay_id] = is_limited
             return
         near = known.alarm_bytes is not None and total >= known.alarm_bytes
         if known.server_id == server_id and (near or is_news):
@@ -115,17 +116,30 @@ class Rounds:
         self._looked_at = since
         with self._lock:
             self._book.update({id_: one for id_, one in shared.items() if id_ in self._book})
+            # Whoever stands still is looked at again: what we wrote may have been overtaken.
+            still = {self._book[id_].rental_id for id_ in self._limited if id_ in self._book}
+            self._heard.pressing |= still
         return self._write(self._take(None))
 
     def write_pressing(self) -> int:
-        """Write what concerns rentals that cannot wait."""
+        """Write what concerns relays that are new to us and rentals that cannot wait."""
         with self._lock:
-            strange, self._heard.strange = self._heard.strange, set()
+            strange, self._heard.strange = self._heard.strange, {}
         found = self._edge.read(metering.known, strange) if strange else {}
         with self._lock:
             self._book.update(found)
-            pressing = self._heard.pressing | {one.rental_id for one in found.values()}
-        return self._write(self._take(pressing)) if pressing else 0
+            pressing = self._heard.pressing | {
+                one.rental_id for id_, one in found.items() if strange[id_]
+            }
+            new: dict[int, Reading] = {}
+            for id_ in strange.keys() - found.keys():
+                if id_ in self._heard.readings:
+                    new[id_] = self._heard.readings.pop(id_)
+                elif strange[id_]:
+                    self._heard.strange[id_] = True  # what we need of it is being written
+        heard = self._take(pressing)
+        heard.readings |= new
+        return self._write(heard)
 
     def _take(self, rentals: Collection[int] | None) -> _Heard:
         """Take what was heard out of the waiting: of these rentals, or all of it."""
@@ -213,6 +227,11 @@ class Rounds:
             log.warning("metering round not written", exc_info=True)
 
 
+def _is_limited(relay: Mapping[str, Any]) -> bool:
+    """Tell whether a relay's node keeps it from sending as it would."""
+    return relay.get("reason") == "quota" or bool(relay.get("throttled"))
+
+
 def record(
     work: UnitOfWork,
     *,
@@ -234,5 +253,5 @@ def record(
 
 def press(work: UnitOfWork, *, rental_ids: Collection[int]) -> dict[int, Known]:
     """Share out anew for rentals that are near the end of a share; return their relays' alarms."""
-    service.count(work, rental_ids=rental_ids, share_for=rental_ids)
-    return metering.known_of_rentals(work, rental_ids)
+    shared = service.count(work, rental_ids=rental_ids, share_for=rental_ids)
+    return metering.known_of_rentals(work, shared)

@@ -206,12 +206,17 @@ def _reopen(work: UnitOfWork, period: TrafficPeriod) -> None:
     share_out(work, period)
 
 
-def count(work: UnitOfWork, *, rental_ids: Iterable[int], share_for: Collection[int] = ()) -> None:
+def count(
+    work: UnitOfWork, *, rental_ids: Iterable[int], share_for: Collection[int] = ()
+) -> set[int]:
     """Sum up what rentals used; act where a level was passed, and share out anew for `share_for`.
+
+    Returns the rentals whose relays have other shares now.
 
     Two statements for each thousand rentals; rows are touched one by one only where something is
     to be done.
     """
+    shared: set[int] = set()
     for ids in chunks(sorted(set(rental_ids))):
         sent = (
             select(func.coalesce(func.sum(RelayMeter.total_bytes), 0))
@@ -235,6 +240,7 @@ def count(work: UnitOfWork, *, rental_ids: Iterable[int], share_for: Collection[
         )
         for period in work.session.scalars(passed).all():
             _pass_level(work, period)
+            shared.add(period.rental_id)
     for ids in chunks(sorted(set(share_for))):
         wanting = (
             select(TrafficPeriod)
@@ -244,6 +250,8 @@ def count(work: UnitOfWork, *, rental_ids: Iterable[int], share_for: Collection[
         )
         for period in work.session.scalars(wanting).all():
             share_out(work, period)
+            shared.add(period.rental_id)
+    return shared
 
 
 def _pass_level(work: UnitOfWork, period: TrafficPeriod) -> None:

@@ -165,3 +165,62 @@ def test_last_round_is_written_when_the_worker_ends(customer: Make) -> None:
     hear(carl, rounds, carl.relays[0], 5 * MB)
     rounds.stop()
     assert carl.total() == 5 * MB
+
+
+def test_new_relay_does_not_wait_for_the_round(worker: tuple[Customer, Rounds]) -> None:
+    carl, rounds = worker
+    hear(carl, rounds, carl.relays[0], 50 * MB)
+    assert rounds.write_pressing() == 1
+    hear(carl, rounds, carl.relays[0], 200 * MB)  # more than half of a third of the quota
+    rounds.write_pressing()
+    limit = carl.quotas()[0]
+    assert limit is not None
+    assert limit > 600 * MB
+
+
+def test_relay_stopped_by_its_node_goes_on_when_the_rental_has_more(
+    worker: tuple[Customer, Rounds],
+) -> None:
+    carl, rounds = worker
+    relay = carl.relays[0]
+    hear(carl, rounds, relay, MB)
+    rounds.write_pressing()
+    carl.clock.advance(seconds=5)
+    carl.hear()
+    ended = {
+        "relay": relay,
+        "start_id": "first",
+        "started_at": carl.clock().isoformat(),
+        "ended_at": carl.clock().isoformat(),
+        "sent_bytes": 305 * MB,
+        "probe_bytes": 0,
+        "gap": False,
+    }
+    stopped = {"start_id": None, "sent_bytes": 0, "reason": "quota"}
+    told = snapshot(carl, relay, **stopped, total_sent_bytes=305 * MB) | {"starts": [ended]}
+    carl.edge(rounds.observe, server_id=carl.server_of[relay], snapshot=told)
+    limit = carl.quotas()[0]
+    assert limit is not None
+    assert limit > 600 * MB
+
+
+def test_who_stands_still_is_looked_at_in_every_round(worker: tuple[Customer, Rounds]) -> None:
+    from sqlalchemy import update
+
+    from derpman.containers.models import Placement
+    from derpman.kit.work import UnitOfWork
+
+    carl, rounds = worker
+    relay = carl.relays[0]
+    hear(carl, rounds, relay, 10 * MB)
+    rounds.write()
+    hear(carl, rounds, relay, throttled=True)
+    rounds.write_pressing()
+
+    def overtake(work: UnitOfWork) -> None:
+        work.session.execute(update(Placement).values(quota_bytes=1))
+
+    carl.edge(overtake)
+    hear(carl, rounds, relay, throttled=True)
+    rounds.write()
+    assert min(limit or 0 for limit in carl.quotas()) > 10 * MB
