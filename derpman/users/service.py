@@ -19,6 +19,7 @@ from derpman.users.errors import (
     NotYourself,
     StaffOnlyBySuperAdmin,
     Suspended,
+    UsernameRefused,
     UsernameTaken,
     UserNotFound,
 )
@@ -46,7 +47,10 @@ def lock(work: UnitOfWork, user_id: int) -> User:
 
 def by_username(work: UnitOfWork, *, username: str) -> User:
     """Return the account of a username, in whatever case; UserNotFound when there is none."""
-    key = policy.username(username).key
+    try:
+        key = policy.username(username).key
+    except UsernameRefused:  # nobody can have it
+        raise UserNotFound from None
     user = work.session.scalar(select(User).where(User.username_key == key))
     if user is None:
         raise UserNotFound

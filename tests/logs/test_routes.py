@@ -6,6 +6,7 @@ import io
 import pytest
 
 from derpman.kit import csvfile
+from derpman.kit.errors import NotFound
 from derpman.kit.work import Actor, Edge, Role
 from derpman.logs import service
 
@@ -116,6 +117,14 @@ def test_csv_has_all_pages_and_no_formulas(client, root, monkeypatch: pytest.Mon
     assert all(not cell.startswith("=") for row in rows for cell in row.values())
     empty = client.get("/api/logs/user?user_id=99&format=csv", headers=root.headers)
     assert len(empty.text.splitlines()) == 1
+
+
+def test_a_question_that_fails_is_answered_with_an_error_and_not_half_a_file():
+    def fetch(before: int | None, limit: int) -> tuple[list[object], int | None]:
+        raise NotFound
+
+    with pytest.raises(NotFound):
+        csvfile.csv_file("things", ["id"], fetch)
 
 
 def test_a_cell_that_would_be_a_formula_is_disarmed():

@@ -41,6 +41,8 @@ def test_usernames_and_addresses_are_unique_without_case(edge: Edge, carl: Perso
     assert edge.read(service.by_username, username="cArL").id == carl.id
     with pytest.raises(UserNotFound):
         edge.read(service.by_username, username="nobody")
+    with pytest.raises(UserNotFound):
+        edge.read(service.by_username, username="0")  # no name at all
 
 
 def test_of_many_who_want_a_name_at_once_one_gets_it(edge: Edge) -> None:
