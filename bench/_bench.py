@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.system.fleet import Server, cgroups
 from tests.system.processes import ROOT
 
 T = TypeVar("T")
@@ -124,28 +125,39 @@ def machine() -> str:
     )
 
 
-def memory_mb(pids: Sequence[int]) -> float:
+def memory_mb(processes: Sequence[int]) -> float:
     """Resident memory of processes together, in megabytes of 10^6 bytes."""
     total = 0
-    for pid in pids:
+    for pid in processes:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 total += int(line.split()[1]) * 1024
     return total / 1e6
 
 
-def processor_s(pids: Sequence[int]) -> float:
+def pids(server: Server, program: str) -> list[int]:
+    """The processes of a program that run on a server, without the node's short-lived ones."""
+    found: list[int] = []
+    for pid in cgroups.pids(server.cgroup):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if Path(words[0].decode()).name == program and b"stdio" not in words:
+                found.append(pid)
+    return found
+
+
+def processor_s(processes: Sequence[int]) -> float:
     """Seconds of a processor that these processes have used so far."""
     ticks = 0
-    for pid in pids:
+    for pid in processes:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])  # utime and stime of proc(5)
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def go_first(pids: Sequence[int]) -> None:
+def go_first(processes: Sequence[int]) -> None:
     """Let processes go before others: a machine that also does other things is not measured."""
-    for pid in pids:
+    for pid in processes:
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.setpriority(os.PRIO_PROCESS, int(task.name), -19)
 

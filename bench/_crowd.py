@@ -9,17 +9,17 @@ import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench._bench import pids
 from derpman.containers import certificates
 from derpman.servers.node import NodeClient
 from derpman.servers.release import built_image, message, send_image
 from tests.drills._panel import BUILD
 from tests.system import derp
-from tests.system.fleet import Server, cgroups
+from tests.system.fleet import Server
 from tests.system.processes import wait_until
 
 NODE = "/usr/local/bin/derpman-node"
@@ -37,13 +37,7 @@ class Crowd:
 
     def pids(self, program: str) -> list[int]:
         """The processes of a program that run on the server, without short-lived ones."""
-        found: list[int] = []
-        for pid in cgroups.pids(self.server.cgroup):
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if Path(words[0].decode()).name == program and b"stdio" not in words:
-                    found.append(pid)
-        return found
+        return pids(self.server, program)
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncGenerator[NodeClient]:

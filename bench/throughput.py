@@ -6,7 +6,7 @@ import json
 import statistics
 from typing import Any
 
-from bench._bench import Bench, build_load
+from bench._bench import Bench, build_load, go_first, pids
 from bench._ground import Ground
 from tests.drills._panel import Account, activate
 from tests.system import bare_relay, derp
@@ -15,6 +15,7 @@ from tests.system.processes import wait_until
 
 PACKET_BYTES = 1280
 WINDOW = 24
+TURN_S = 0.25  # short, so that both meet what else the machine does
 UNLIMITED: dict[str, Any] = {
     "name": "no limit of speed",
     "duration_days": 17,
@@ -38,20 +39,20 @@ def measure(bench: Bench, ground: Ground) -> None:
         leased, server = _leased(customer, fleet)
         bare = bare_relay.start(server)
         wait_until(lambda: _let_in(leased, keys), 15, "the leased relay lets both devices in")
-    rounds = bench.scaled(15, least=3)
+        go_first(pids(server, "derper"))
+    rounds = bench.scaled(120, least=12)
     wish = {
         "from": f"privkey:{bytes(keys[0]).hex()}",
         "to": f"privkey:{bytes(keys[1]).hex()}",
         "relays": [leased, {"address": server.address, "port": bare.port, "pin": bare.pin}],
         "rounds": rounds,
-        "seconds": 1.0,
+        "seconds": TURN_S,
         "bytes": PACKET_BYTES,
         "window": WINDOW,
     }
-    with bench.step(f"{rounds} times one second through each, in turns"):
-        done = fleet.clients[0].run(
-            [build_load(), "relay"], text=json.dumps(wish), seconds=rounds * 5 + 60
-        )
+    load = ["nice", "-n", "-19", build_load(), "relay"]
+    with bench.step(f"{rounds} times {TURN_S:g} s through each, in turns"):
+        done = fleet.clients[0].run(load, text=json.dumps(wish), seconds=rounds * 2 + 60)
     result = json.loads(done.stdout)
     ours, theirs = (statistics.median(rates) / 1e6 for rates in result["bytes_per_second"])
     ratios = [a / b for a, b in zip(*result["bytes_per_second"], strict=True)]

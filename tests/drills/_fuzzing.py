@@ -94,6 +94,14 @@ class Fuzzing:
         with contextlib.suppress(Unsatisfiable):  # nothing about it can be wrong, or nothing right
             send()
 
+    def cover(self, operation: Any, mode: GenerationMode, token: Callable[[], str]) -> None:
+        """Send every parameter and field by itself, with each of its boundary values."""
+        config = operation.schema.config.generation_for(operation=operation)
+        for case in operation.schema.iter_coverage_cases(
+            operation, generation_modes=[mode], generation_config=config
+        ):
+            self._send(case, token())
+
     def _send(self, case: Any, token: str) -> None:
         headers = {"X-Forwarded-For": f"198.51.100.{self._random.randint(1, 250)}"}
         if token:

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 import httpx2 as httpx
+from schemathesis import GenerationMode
 
 from tests.drills._bad_input import cases
 from tests.drills._cast import ROLES, Cast
@@ -60,10 +61,15 @@ def fuzz(drill: Drill, fuzzing: Fuzzing, cast: Cast) -> None:
     count = drill.scaled(30, least=3)
     people = ["nobody", *ROLES]
     callers = drill.scaled(len(people), least=2)
+    thorough = [("super_admin", GenerationMode.POSITIVE)]
+    if drill.scale > 0.5:
+        thorough = list(itertools.product(("customer", "super_admin"), MODES))
     what = f"{len(fuzzing.operations)} operations by {callers} callers, {count} cases good and bad"
     with drill.step(what):
         for operation in fuzzing.operations:
             fuzzing.known = cast.known()
+            for role, mode in thorough:
+                fuzzing.cover(operation, mode, functools.partial(cast.token, role))
             for role, mode in itertools.product(drill.random.sample(people, callers), MODES):
                 fuzzing.run(operation, mode, count, functools.partial(cast.token, role))
     drill.figure("cases", sum(fuzzing.statuses.values()))
