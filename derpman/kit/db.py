@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlite3 import Connection as SQLiteConnection
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import CursorResult, Double, Engine, MetaData, create_engine, event
+from sqlalchemy import CursorResult, Dialect, Double, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
@@ -16,6 +16,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.types import TypeEngine
 
 SQLITE_BUSY_MS = 15_000
 # 1205 lock wait timeout, 1213 deadlock, 1020 record changed since the snapshot (MariaDB).
@@ -153,27 +154,39 @@ def upsert(
     A row has the key's values, then those of `columns`; no key comes twice. With `only_same` it
     is merged only where that column (one of `columns`) has the same value in both. Rows are
     written in the order of their keys, so that two transactions wait for each other instead of
-    locking each other out.
-    SQLAlchemy would build each statement anew, at many times the cost.
+    locking each other out. SQLAlchemy would build each statement anew, at many times the cost,
+    and the driver would escape each number.
     """
     connection = session.connection()
     dialect = connection.dialect
     names = [*key, *columns]
-    typed = [table.__table__.c[name].type.dialect_impl(dialect) for name in names]
-    binds = [
-        (place, bind) for place, one in enumerate(typed) if (bind := one.bind_processor(dialect))
-    ]
-    marker = "?" if dialect.paramstyle == "qmark" else "%s"
     head = f"INSERT INTO {table.__tablename__} ({', '.join(names)}) VALUES "  # noqa: S608 # names of ours
     tail = _merging(dialect.name, table.__tablename__, key, columns, only_same)
-    one = f"({', '.join([marker] * len(names))})"
+    types = [table.__table__.c[name].type for name in names]
     ordered = sorted(rows, key=lambda row: tuple(row[: len(key)]))
     for start in range(0, len(ordered), UPSERT_ROWS):
-        part = ordered[start : start + UPSERT_ROWS]
-        values: list[Any] = [value for row in part for value in row]
-        for place, bind in binds:
-            values[place :: len(names)] = [bind(value) for value in values[place :: len(names)]]
-        connection.exec_driver_sql(f"{head}{', '.join([one] * len(part))}{tail}", tuple(values))
+        texts, values = _row_texts(dialect, types, ordered[start : start + UPSERT_ROWS])
+        connection.exec_driver_sql(f"{head}{', '.join(texts)}{tail}", values)
+
+
+def _row_texts(
+    dialect: Dialect, types: Sequence[TypeEngine[Any]], rows: Sequence[Sequence[Any]]
+) -> tuple[list[str], tuple[Any, ...]]:
+    """Return the rows as SQL, whole numbers written out, and the values for the marks in it."""
+    by_column = list(zip(*rows, strict=True))
+    written = [all(type(value) is int for value in column) for column in by_column]
+    marker = "?" if dialect.paramstyle == "qmark" else "%%s"
+    form = f"({', '.join('%d' if is_written else marker for is_written in written)})"
+    numbers = [column for column, yes in zip(by_column, written, strict=True) if yes]
+    texts = (
+        [form % row for row in zip(*numbers, strict=True)] if numbers else [form % ()] * len(rows)
+    )
+    bound: list[Sequence[Any]] = []
+    for column, one, is_written in zip(by_column, types, written, strict=True):
+        if not is_written:
+            bind = one.dialect_impl(dialect).bind_processor(dialect)
+            bound.append(column if bind is None else [bind(value) for value in column])
+    return texts, tuple(value for row in zip(*bound, strict=True) for value in row)
 
 
 def _merging(

@@ -10,7 +10,7 @@ them; counts of running ones may wait, since the next report holds them too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ class Reading:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """What is written down of a relay, as far as a worker knows."""
 
@@ -189,13 +189,24 @@ def record(
         ],
         only_same="start_number",
     )
-    moved = {
-        one.placement_id: replace(book[one.placement_id], sent_bytes=one.sent_bytes, read_at=one.at)
-        for one in plain
-    }
+    moved = {one.placement_id: _moved(book[one.placement_id], one) for one in plain}
     for part in chunks(others):
         moved |= _record_others(work, part, line_bytes_per_second)
     return moved
+
+
+def _moved(before: Known, reading: Reading) -> Known:
+    return Known(
+        before.server_id,
+        before.rental_id,
+        before.start_id,
+        before.start_number,
+        reading.sent_bytes,
+        before.node_before_bytes,
+        reading.at,
+        before.is_shared,
+        before.alarm_bytes,
+    )
 
 
 def _record_others(

@@ -84,7 +84,7 @@ def test_a_new_map_moves_clients_to_another_relay(
 def test_another_tailnet_is_a_stranger(fleet: Fleet, pair: list[Client], relay: BareRelay) -> None:
     other = Control(fleet.ctl, port=9810, name="other")
     other.push(derp_map(relay.region(931, "one")))
-    stranger = Client(fleet["c4"], other).up()
+    stranger = Client(fleet["c4"], other, name="stranger").up()  # state of its own
     try:
         stranger.wait_for_home([931])
         assert not stranger.knows(pair[0])
