@@ -42,7 +42,9 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
+    """Room that was claimed on a server, and a port of it that is nobody's."""
+
     server: Candidate
     port: int
 
@@ -68,7 +70,7 @@ def allocate(
     _random.shuffle(found)  # many at once see the same loads: equals must not all go one way
     candidates = {server.id: server for server in found}
     fit = len(candidates)
-    places: list[_Place] = []
+    places: list[Place] = []
     while len(places) < len(SLOTS):
         regions = [place.server.region for place in places]
         chosen = choose(
@@ -78,11 +80,11 @@ def allocate(
             raise NotEnoughServers(wanted=len(SLOTS), fit=fit)
         for server in chosen:
             del candidates[server.id]
-        taken = _take_places(work, chosen)
+        taken = take_places(work, chosen)
         fit -= len(chosen) - len(taken)
         places += [taken[server.id] for server in chosen if server.id in taken]
     wishes = [(slot, 1, place) for slot, place in zip(SLOTS, places, strict=True)]
-    return _want(work, terms, wishes)
+    return want(work, terms, wishes)
 
 
 def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placement:
@@ -96,7 +98,7 @@ def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placem
     if server is None:
         servers.get(work, server_id)  # unknown is another answer than unfit
         raise ServerNotFit(server_id=server_id)
-    place = _take_places(work, [server]).get(server_id)
+    place = take_places(work, [server]).get(server_id)
     if place is None:
         raise NoPortLeft(server_id=server_id)
     generation = work.session.scalar(
@@ -104,10 +106,10 @@ def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placem
             Placement.rental_id == terms.rental_id, Placement.slot == slot
         )
     )
-    return _want(work, terms, [(slot, (generation or 0) + 1, place)])[0]
+    return want(work, terms, [(slot, (generation or 0) + 1, place)])[0]
 
 
-def _take_places(work: UnitOfWork, chosen: Iterable[Candidate]) -> dict[int, _Place]:
+def take_places(work: UnitOfWork, chosen: Iterable[Candidate]) -> dict[int, Place]:
     """Claim room on servers, which locks their rows in the order of ids, and find a free port each.
 
     A server that has no room or no port any more is left out, and nothing is taken of it.
@@ -122,7 +124,7 @@ def _take_places(work: UnitOfWork, chosen: Iterable[Candidate]) -> dict[int, _Pl
     ):
         is_rested = free_at is not None and free_at <= work.now
         (rested if is_rested else busy)[server_id].add(port)
-    places: dict[int, _Place] = {}
+    places: dict[int, Place] = {}
     for server in claimed:
         ports = range(server.port_from, server.port_to + 1)
         free = [port for port in ports if port not in busy[server.id]]
@@ -134,13 +136,14 @@ def _take_places(work: UnitOfWork, chosen: Iterable[Candidate]) -> dict[int, _Pl
             work.session.execute(
                 delete(PortClaim).where(PortClaim.server_id == server.id, PortClaim.port == port)
             )
-        places[server.id] = _Place(server, port)
+        places[server.id] = Place(server, port)
     return places
 
 
-def _want(
-    work: UnitOfWork, terms: Terms, wishes: Sequence[tuple[int, int, _Place]]
+def want(
+    work: UnitOfWork, terms: Terms, wishes: Sequence[tuple[int, int, Place]]
 ) -> list[Placement]:
+    """Want relays with new certificates at places that were taken: (slot, generation, place)."""
     placements = [
         _placement(work, terms, slot, generation, place) for slot, generation, place in wishes
     ]
@@ -155,7 +158,7 @@ def _want(
 
 
 def _placement(
-    work: UnitOfWork, terms: Terms, slot: int, generation: int, place: _Place
+    work: UnitOfWork, terms: Terms, slot: int, generation: int, place: Place
 ) -> Placement:
     made = certificates.make(place.server.ip, work.now)
     return Placement(
