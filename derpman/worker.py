@@ -7,17 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery import Celery
 from celery.schedules import crontab
+from sqlalchemy.exc import SQLAlchemyError
 
 from derpman.containers import reconcile
 from derpman.devices import sightings
 from derpman.devices.sightings import PresenceBook
-from derpman.kit.dispatch import Dispatcher
+from derpman.kit.dispatch import Dispatcher, resume
+from derpman.kit.errors import Unavailable
 from derpman.kit.work import UnitOfWork
 from derpman.servers import fleet
 from derpman.traffic.rounds import Rounds
 from derpman.wiring import System
+
+log = structlog.get_logger(__name__)
 
 TASK_MODULES: list[str] = [
     "derpman.access.tasks",
@@ -121,6 +126,10 @@ def _folders(root: Path) -> dict[str, Any]:
 
 def run_tasks(system: System) -> None:
     """Run Celery tasks until a signal. Threads: tasks wait for networks and databases only."""
+    try:
+        system.edge()(resume)  # what the worker before us had in its hands when it was killed
+    except (SQLAlchemyError, OSError, Unavailable):
+        log.warning("deliveries not looked at", exc_info=True)  # they are found when overdue
     celery_app(system).worker_main(
         [
             "worker",

@@ -39,10 +39,14 @@ class Dispatcher:
     def run_forever(self) -> None:
         """Dispatch until `stop`; a database that is away is waited for."""
         unlisten = self._wake.listen(self._heard)
+        has_resumed = False
         try:
             while not self._ended.is_set():
                 self._awake.clear()
                 try:
+                    if not has_resumed:  # the one before us may have been killed while it sent
+                        self._run(resume)
+                        has_resumed = True
                     while self.dispatch_due() == BATCH and not self._ended.is_set():
                         pass
                 except (SQLAlchemyError, OSError, Unavailable) as error:
@@ -64,6 +68,12 @@ class Dispatcher:
     def _heard(self, topic: str) -> None:
         if topic == "deliveries":
             self._awake.set()
+
+
+def resume(work: UnitOfWork) -> None:
+    """Have everything that is not known to have arrived sent again: for processes that begin."""
+    if outbox.take_back(work.session, work.now):
+        work.wake("deliveries")
 
 
 def _take(work: UnitOfWork, limit: int) -> list[tuple[int, str]]:

@@ -15,8 +15,14 @@ from derpman.kit.db import Base, changed
 from derpman.kit.types import Id, UtcDateTime, enum_column
 
 OVERDUE_AFTER = timedelta(seconds=60)
-"""A delivery sent this long ago and not done is sent again."""
+"""A delivery sent this long ago and not heard of is sent again."""
+LONGEST_SILENCE = timedelta(minutes=10)
+"""Messages that nobody takes must not pile up in the broker faster than this."""
+FIRST_PAUSE = timedelta(seconds=60)
+"""A delivery whose handler failed is tried again after this; twice as long each time."""
 MAX_PAUSE = timedelta(hours=1)
+MAY_BE_THE_KILLER = 20
+"""Sent in vain this often, a delivery may be what ends the workers that take it."""
 PURGE_BATCH = 1000
 
 
@@ -50,6 +56,10 @@ class Delivery(Base):
     payload: Mapped[str] = mapped_column(Text)
     status: Mapped[DeliveryStatus] = mapped_column(enum_column(DeliveryStatus))
     attempts: Mapped[int] = mapped_column(default=0)
+    """How often it was handed over. Those that no handler answered were lost on the way, or with
+    the process that had them."""
+    failures: Mapped[int] = mapped_column(default=0)
+    """How often its handler failed."""
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -72,10 +82,10 @@ def take_due(session: Session, now: datetime, limit: int) -> list[tuple[int, str
     """Mark up to `limit` due deliveries as sent and return their (id, handler).
 
     Guarded row by row: two dispatchers may run at once, each row goes to one of them. A row that
-    was sent and is overdue counts as due again; the pause grows with each attempt.
+    was sent and not heard of counts as due again when it is overdue.
     """
     due = session.execute(
-        select(Delivery.id, Delivery.handler, Delivery.attempts)
+        select(Delivery.id, Delivery.handler, Delivery.attempts, Delivery.failures)
         .where(
             Delivery.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)),
             Delivery.due_at <= now,
@@ -85,7 +95,8 @@ def take_due(session: Session, now: datetime, limit: int) -> list[tuple[int, str
     ).all()
     taken: list[tuple[int, str]] = []
     for row in due:
-        pause = min(OVERDUE_AFTER * 2**row.attempts, MAX_PAUSE)
+        lost = max(0, row.attempts - row.failures)
+        pause = min(OVERDUE_AFTER * 2 ** min(lost, 10), LONGEST_SILENCE)
         claimed = changed(
             session,
             update(Delivery)
@@ -96,6 +107,21 @@ def take_due(session: Session, now: datetime, limit: int) -> list[tuple[int, str
         if claimed == 1:
             taken.append((row.id, row.handler))
     return taken
+
+
+def take_back(session: Session, now: datetime) -> int:
+    """Make everything that was handed over and not heard of due at once; return how many rows.
+
+    For a process that begins: the one before it may have been killed with deliveries in its hands.
+    What another process is still at comes twice, and the second finds it done.
+    """
+    return changed(
+        session,
+        update(Delivery)
+        .where(Delivery.status == DeliveryStatus.SENT, Delivery.due_at > now)
+        .where(Delivery.attempts - Delivery.failures < MAY_BE_THE_KILLER)
+        .values(due_at=now),
+    )
 
 
 def finish(session: Session, delivery_id: int, now: datetime) -> dict[str, Any] | None:
@@ -123,15 +149,27 @@ def peek(session: Session, delivery_id: int) -> dict[str, Any] | None:
     return json.loads(delivery.payload)
 
 
-def record_failure(session: Session, delivery_id: int, error: str, *, for_good: bool) -> None:
-    """Keep why a handler failed; `for_good` takes the row out of the dispatcher's sight."""
-    values: dict[str, Any] = {"error": error[:2000]}
-    if for_good:
-        values["status"] = DeliveryStatus.DEAD
+def record_failure(
+    session: Session, delivery_id: int, error: str, now: datetime, *, for_good: bool
+) -> None:
+    """Keep why a handler failed, and when it is tried again.
+
+    `for_good` takes the row out of the dispatcher's sight.
+    """
+    row = session.get(Delivery, delivery_id, populate_existing=True)
+    if row is None or row.status in (DeliveryStatus.DONE, DeliveryStatus.DEAD):
+        return
+    pause = min(FIRST_PAUSE * 2 ** min(row.failures, 10), MAX_PAUSE)
     session.execute(
         update(Delivery)
-        .where(Delivery.id == delivery_id, Delivery.status != DeliveryStatus.DONE)
-        .values(values)
+        .where(Delivery.id == delivery_id, Delivery.status == row.status)
+        .values(
+            status=DeliveryStatus.DEAD if for_good else DeliveryStatus.PENDING,
+            error=error[:2000],
+            failures=Delivery.failures + 1,
+            due_at=now + pause,
+        )
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -11,7 +11,7 @@ from celery import Task as CeleryTask
 from celery import shared_task
 
 from derpman.kit import outbox
-from derpman.kit.errors import DomainError, PermanentFailure
+from derpman.kit.errors import DomainError, PermanentFailure, TooMany, Unavailable
 from derpman.kit.work import Edge, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,8 @@ class Task(CeleryTask):  # pyright: ignore[reportMissingTypeArgument] # not gene
         """Run `verb(work, **payload)` and mark the delivery done, in one transaction.
 
         A message may come twice: the second finds the row done and nothing happens. A rule that
-        says no or a permanent failure ends the delivery; anything else is sent again when overdue.
+        says no or a permanent failure ends the delivery; anything else is tried again after a
+        pause that grows, and so is what only says that we are busy.
         """
 
         def handle(work: UnitOfWork) -> None:
@@ -43,7 +44,8 @@ class Task(CeleryTask):  # pyright: ignore[reportMissingTypeArgument] # not gene
         try:
             self.edge(handle)
         except Exception as error:
-            for_good = isinstance(error, DomainError | PermanentFailure)
+            is_busy = isinstance(error, Unavailable | TooMany)
+            for_good = isinstance(error, DomainError | PermanentFailure) and not is_busy
             self.edge(_record_failure, delivery_id, f"{type(error).__name__}: {error}", for_good)
             log.exception("delivery failed", id=delivery_id, task=self.name, for_good=for_good)
             if not for_good:
@@ -73,7 +75,7 @@ def _purge(work: UnitOfWork) -> int:
 
 
 def _record_failure(work: UnitOfWork, delivery_id: int, error: str, for_good: bool) -> None:
-    outbox.record_failure(work.session, delivery_id, error, for_good=for_good)
+    outbox.record_failure(work.session, delivery_id, error, work.now, for_good=for_good)
 
 
 def _payload(work: UnitOfWork, delivery_id: int) -> dict[str, Any] | None:

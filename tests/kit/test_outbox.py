@@ -10,9 +10,9 @@ import pytest
 from celery import Celery
 from sqlalchemy import select
 
-from derpman.kit import outbox
+from derpman.kit import dispatch, outbox
 from derpman.kit.dispatch import Dispatcher
-from derpman.kit.errors import Conflict
+from derpman.kit.errors import Conflict, Unavailable
 from derpman.kit.outbox import Delivery, DeliveryStatus, Event
 from derpman.kit.tasks import Task
 from derpman.kit.work import Edge, UnitOfWork
@@ -88,8 +88,6 @@ def test_a_broker_that_is_down_loses_nothing(
 
 def test_a_wake_up_is_heard_at_once(ringing: Edge) -> None:
     """The dispatcher does not wait for its poll."""
-    from derpman.kit import dispatch
-
     listeners: list[object] = []
 
     class DirectWake:
@@ -156,7 +154,8 @@ def test_a_handler_that_fails_is_done_only_when_it_succeeds(
     with pytest.raises(OSError, match="broken"):
         task.deliver(delivery_id, fail)
     delivery = rows(ringing)[0]
-    assert delivery.status is DeliveryStatus.SENT
+    assert delivery.status is DeliveryStatus.PENDING
+    assert delivery.failures == 1
     assert delivery.error == "OSError: bell 0 is broken"
     clock.advance(minutes=2)
     assert ringing(take) == [(delivery_id, "bells.answer")]
@@ -177,6 +176,69 @@ def test_a_rule_that_says_no_ends_the_delivery(
     clock.advance(days=1)
     assert ringing(take) == []
     assert rows(ringing)[0].status is DeliveryStatus.DEAD
+
+
+def test_what_a_killed_process_had_is_sent_again_when_its_successor_begins(
+    ringing: Edge, clock: MovableClock
+) -> None:
+    ringing(ring)
+    for kills in range(outbox.MAY_BE_THE_KILLER - 1):
+        assert len(ringing(take)) == 1, f"after {kills} kills it is taken at once"
+        ringing(dispatch.resume)
+        clock.advance(seconds=1)
+    assert rows(ringing)[0].failures == 0, "a kill is no failure"
+    assert len(ringing(take)) == 1
+    ringing(dispatch.resume)
+    assert ringing(take) == [], "by now it may be what kills"
+    clock.advance(minutes=11)
+    assert len(ringing(take)) == 1, "and still it is not given up"
+
+
+def test_what_failed_waits_its_time_when_a_process_begins(
+    ringing: Edge, task: Task, clock: MovableClock
+) -> None:
+    ringing(ring)
+    (delivery_id, _), *_ = ringing(take)
+
+    def fail(_work: UnitOfWork, bell_id: int) -> None:
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        task.deliver(delivery_id, fail)
+    ringing(dispatch.resume)
+    assert ringing(take) == []
+    clock.advance(seconds=61)
+    assert len(ringing(take)) == 1
+
+
+def test_who_is_only_busy_is_asked_again(ringing: Edge, task: Task, clock: MovableClock) -> None:
+    ringing(ring)
+    (delivery_id, _), *_ = ringing(take)
+
+    def give_up(_work: UnitOfWork, bell_id: int) -> None:
+        raise Unavailable
+
+    with pytest.raises(Unavailable):
+        task.deliver(delivery_id, give_up)
+    assert rows(ringing)[0].status is DeliveryStatus.PENDING
+    clock.advance(minutes=2)
+    assert ringing(take) == [(delivery_id, "bells.answer")]
+
+
+def test_a_dispatcher_that_begins_sends_what_the_one_before_it_had(
+    ringing: Edge, heard: HeardWake
+) -> None:
+    ringing(ring)
+    ringing(take)  # and then it was killed
+    sent = threading.Event()
+    dispatcher = Dispatcher(ringing, heard, lambda _task, _id: sent.set())
+    thread = threading.Thread(target=dispatcher.run_forever)
+    thread.start()
+    try:
+        assert sent.wait(10)
+    finally:
+        dispatcher.stop()
+        thread.join(10)
 
 
 def test_done_deliveries_are_forgotten_and_others_kept(
