@@ -33,6 +33,11 @@ class NoPortLeft(Conflict):
     text = "Server {server_id} has no free port: widen its range, or wait until ports have rested."
 
 
+class TwoGenerations(Conflict):
+    code = "containers.two_generations"
+    text = "Relay {slot} has two generations already: one of them must be retired first."
+
+
 class PlacementNotFound(NotFound):
     code = "containers.not_found"
     text = "There is no such container."

@@ -43,6 +43,9 @@ class Placement(Base):
     mesh_key: Mapped[str] = mapped_column(Text, deferred=True)
     """Sealed."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the rental ends."""
+    ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Of a generation that another has followed: when the last map that names it ends."""
     rate_bytes_per_second: Mapped[int] = mapped_column(BigInteger)
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """What its node lets it send in all, over all its starts; empty: no limit."""

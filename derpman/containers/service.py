@@ -92,7 +92,7 @@ def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placem
     others = placements_of(work, rental_id=terms.rental_id)
     if any(placement.server_id == server_id for placement in others):
         raise AlreadyOnServer(server_id=server_id)
-    if any(placement.slot == slot for placement in others) or len(others) >= len(SLOTS):
+    if any(placement.slot == slot for placement in others):
         raise HasRelays
     server = next((fit for fit in servers.candidates(work) if fit.id == server_id), None)
     if server is None:
@@ -101,21 +101,33 @@ def fill(work: UnitOfWork, terms: Terms, *, slot: int, server_id: int) -> Placem
     place = take_places(work, [server]).get(server_id)
     if place is None:
         raise NoPortLeft(server_id=server_id)
-    generation = work.session.scalar(
+    return want(work, terms, [(slot, next_generation(work, terms.rental_id, slot), place)])[0]
+
+
+def next_generation(work: UnitOfWork, rental_id: int, slot: int) -> int:
+    """Return the number that the next relay of a slot gets."""
+    last = work.session.scalar(
         select(func.max(Placement.generation)).where(
-            Placement.rental_id == terms.rental_id, Placement.slot == slot
+            Placement.rental_id == rental_id, Placement.slot == slot
         )
     )
-    return want(work, terms, [(slot, (generation or 0) + 1, place)])[0]
+    return (last or 0) + 1
 
 
-def take_places(work: UnitOfWork, chosen: Iterable[Candidate]) -> dict[int, Place]:
+def take_places(
+    work: UnitOfWork, chosen: Iterable[Candidate], *, is_beside: bool = False
+) -> dict[int, Place]:
     """Claim room on servers, which locks their rows in the order of ids, and find a free port each.
 
-    A server that has no room or no port any more is left out, and nothing is taken of it.
+    A server that has no room or no port any more is left out, and nothing is taken of it. What
+    stands beside a relay that it will follow (`is_beside`) needs no room.
     """
     in_order = sorted(chosen, key=lambda server: server.id)
-    claimed = [server for server in in_order if servers.claim(work, server_id=server.id)]
+    claimed = [
+        server
+        for server in in_order
+        if servers.claim(work, server_id=server.id, is_beside=is_beside)
+    ]
     busy: dict[int, set[int]] = {server.id: set() for server in claimed}
     rested: dict[int, set[int]] = {server.id: set() for server in claimed}
     claims = select(PortClaim.server_id, PortClaim.port, PortClaim.free_at)
@@ -152,7 +164,7 @@ def want(
     work.session.add_all(
         PortClaim(server_id=one.server_id, port=one.port, placement_id=one.id) for one in placements
     )
-    _grant(work, terms.user_id, [placement.server_id for placement in placements])
+    grant(work, terms.user_id, [placement.server_id for placement in placements])
     work.session.flush()
     return placements
 
@@ -182,7 +194,8 @@ def _placement(
     )
 
 
-def _grant(work: UnitOfWork, user_id: int, server_ids: Sequence[int]) -> None:
+def grant(work: UnitOfWork, user_id: int, server_ids: Sequence[int]) -> None:
+    """Give a user his right on servers, again where he had it before."""
     known = {
         right.server_id: right
         for right in work.session.scalars(
@@ -229,6 +242,19 @@ def start(work: UnitOfWork, *, rental_id: int) -> None:
     _move(work, rental_id, "start")
 
 
+def extend(
+    work: UnitOfWork, *, rental_id: int, expires_at: datetime, rate_bytes_per_second: int
+) -> None:
+    """Have the relays of a rental run until its new end, at the speed it has now."""
+    placements = placements_of(work, rental_id=rental_id)
+    servers.touch(work, server_ids=[placement.server_id for placement in placements])
+    for placement in placements:
+        placement.expires_at = expires_at
+        placement.rate_bytes_per_second = rate_bytes_per_second
+    work.session.flush()
+    work.wake("live")
+
+
 def _move(work: UnitOfWork, rental_id: int, action: str) -> None:
     placements = placements_of(work, rental_id=rental_id)
     servers.touch(work, server_ids=[placement.server_id for placement in placements])
@@ -239,23 +265,37 @@ def _move(work: UnitOfWork, rental_id: int, action: str) -> None:
 
 def release(work: UnitOfWork, *, rental_id: int) -> None:
     """Give up the relays of a rental; each port rests once its node has proved the relay gone."""
-    placements = placements_of(work, rental_id=rental_id)
+    give_up(work, placements_of(work, rental_id=rental_id))
+
+
+def give_up(work: UnitOfWork, placements: Sequence[Placement]) -> None:
+    """Give up some relays; each port rests once its node has proved the relay gone."""
     for server_id in sorted(placement.server_id for placement in placements):
         servers.give_back(work, server_id=server_id)
     for placement in placements:
         placement.wanted = next_state(WANTED_TRANSITIONS, placement.wanted, "release")
         placement.released_at = work.now
+    work.session.flush()
     _withdraw(work, placements)
     work.wake("live")
 
 
 def _withdraw(work: UnitOfWork, placements: Sequence[Placement]) -> None:
+    """End users' rights on servers where no relay of theirs is left."""
+    user_ids = {placement.user_id for placement in placements}
+    server_ids = {placement.server_id for placement in placements}
+    left = (
+        select(Placement.id)
+        .where(
+            Placement.user_id == UserServer.user_id,
+            Placement.server_id == UserServer.server_id,
+            Placement.wanted != Wanted.RELEASED,
+        )
+        .exists()
+    )
     work.session.execute(
         update(UserServer)
-        .where(
-            UserServer.user_id.in_({placement.user_id for placement in placements}),
-            UserServer.server_id.in_({placement.server_id for placement in placements}),
-        )
+        .where(UserServer.user_id.in_(user_ids), UserServer.server_id.in_(server_ids), ~left)
         .values(ended_at=work.now)
         .execution_options(synchronize_session=False)
     )

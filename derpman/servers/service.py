@@ -41,6 +41,7 @@ def _is_fit() -> ColumnElement[bool]:
         Server.status == ServerStatus.HEALTHY,
         Server.relay_count < Server.capacity,
         Server.halted_at.is_(None),
+        Server.draining_at.is_(None),
         or_(
             Server.monthly_allowance_bytes.is_(None),
             Server.month_traffic_bytes < Server.monthly_allowance_bytes * ALLOWANCE_SHARE,
@@ -67,15 +68,31 @@ def candidates(work: UnitOfWork) -> list[Candidate]:
     return [Candidate(*row) for row in rows]
 
 
-def claim(work: UnitOfWork, *, server_id: int) -> bool:
+def place_beside(work: UnitOfWork, *, server_id: int) -> Candidate:
+    """Return a server as the place of a relay that will follow one there, whatever its load."""
+    server = get(work, server_id)
+    return Candidate(
+        server.id,
+        server.region,
+        server.relay_count,
+        server.capacity,
+        server.public_ip,
+        server.port_from,
+        server.port_to,
+    )
+
+
+def claim(work: UnitOfWork, *, server_id: int, is_beside: bool = False) -> bool:
     """Take one place on a server while it has one; False when it has none any more.
 
-    Its desired generation counts up, so its node will be told.
+    Its desired generation counts up, so its node will be told. A relay that will follow one that is
+    there (`is_beside`) is taken by a full server too: for a while there are two instead of one.
     """
+    fit = Server.status != ServerStatus.REMOVED if is_beside else _is_fit()
     taken = changed(
         work.session,
         update(Server)
-        .where(Server.id == server_id, _is_fit())
+        .where(Server.id == server_id, fit)
         .values(
             relay_count=Server.relay_count + 1,
             desired_generation=Server.desired_generation + 1,

@@ -236,6 +236,10 @@ def upgrade() -> None:
         sa.Column("billing_day", sa.Integer(), nullable=False),
         sa.Column("margin_percent", sa.Integer(), nullable=True),
         sa.Column("at_margin", sa.String(length=32), nullable=False),
+        sa.Column("draining_at", UtcDateTime(), nullable=True),
+        sa.Column("is_moving_off", sa.Boolean(), nullable=False),
+        sa.Column("leaving_at", UtcDateTime(), nullable=True),
+        sa.Column("leave_reason", sa.String(length=500), nullable=True),
         sa.Column("halted_at", UtcDateTime(), nullable=True),
         sa.Column("port_from", sa.Integer(), nullable=False),
         sa.Column("port_to", sa.Integer(), nullable=False),
@@ -551,6 +555,31 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_password_resets_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "probe_votes",
+        sa.Column("target_id", Id, autoincrement=False, nullable=False),
+        sa.Column("observer_id", Id, autoincrement=False, nullable=False),
+        sa.Column("misses", sa.Integer(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["observer_id"], ["servers.id"], name=op.f("fk_probe_votes_observer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["target_id"], ["servers.id"], name=op.f("fk_probe_votes_target_id")
+        ),
+        sa.PrimaryKeyConstraint("target_id", "observer_id", name=op.f("pk_probe_votes")),
+    )
+    op.create_table(
+        "refused_host_keys",
+        sa.Column("fingerprint", sa.String(length=128), nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_refused_host_keys_server_id")
+        ),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_refused_host_keys")),
+    )
+    op.create_table(
         "relay_admissions",
         sa.Column("user_id", Id, autoincrement=False, nullable=False),
         sa.Column("node_key", sa.String(length=72), nullable=False),
@@ -609,6 +638,38 @@ def upgrade() -> None:
             "ix_serial_numbers_status_expires_at", ["status", "expires_at"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_serial_numbers_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "server_health",
+        sa.Column("server_id", Id, autoincrement=False, nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.Column("cause", sa.String(length=32), nullable=True),
+        sa.Column("losses", sa.Integer(), nullable=False),
+        sa.Column("lost_at", UtcDateTime(), nullable=True),
+        sa.Column("settles_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_server_health_server_id")
+        ),
+        sa.PrimaryKeyConstraint("server_id", name=op.f("pk_server_health")),
+    )
+    op.create_table(
+        "server_health_changes",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("before", sa.String(length=32), nullable=False),
+        sa.Column("after", sa.String(length=32), nullable=False),
+        sa.Column("cause", sa.String(length=32), nullable=True),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_server_health_changes_server_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_server_health_changes")),
+    )
+    with op.batch_alter_table("server_health_changes", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_server_health_changes_server_id_id", ["server_id", "id"], unique=False
+        )
 
     op.create_table(
         "server_jobs",
@@ -741,6 +802,7 @@ def upgrade() -> None:
         sa.Column("pin", sa.String(length=64), nullable=False),
         sa.Column("mesh_key", sa.Text(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=True),
         sa.Column("rate_bytes_per_second", sa.BigInteger(), nullable=False),
         sa.Column("quota_bytes", sa.BigInteger(), nullable=True),
         sa.Column("at_quota", sa.String(length=32), nullable=True),
@@ -1151,6 +1213,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_server_jobs_server_id"))
 
     op.drop_table("server_jobs")
+    with op.batch_alter_table("server_health_changes", schema=None) as batch_op:
+        batch_op.drop_index("ix_server_health_changes_server_id_id")
+
+    op.drop_table("server_health_changes")
+    op.drop_table("server_health")
     with op.batch_alter_table("serial_numbers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_serial_numbers_user_id"))
         batch_op.drop_index("ix_serial_numbers_status_expires_at")
@@ -1163,6 +1230,8 @@ def downgrade() -> None:
 
     op.drop_table("relay_restraints")
     op.drop_table("relay_admissions")
+    op.drop_table("refused_host_keys")
+    op.drop_table("probe_votes")
     with op.batch_alter_table("password_resets", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_password_resets_user_id"))
         batch_op.drop_index(batch_op.f("ix_password_resets_expires_at"))
