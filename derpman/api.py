@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
+from derpman.access import cookies
 from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
 from derpman.access.routes import router as access_router
@@ -87,11 +88,17 @@ class Gate:
             machine=machines.machine_of(request.headers, request.cookies, self.system.vault),
         )
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return visitor
-        identity = self.doorkeeper.identity_of(token.strip())
+        if is_bearer := scheme.lower() == "bearer":
+            cookie = None
+        else:
+            cookie = cookies.token_of(request, is_https=self.system.guards.is_https)
+            if cookie is None:
+                return visitor
+        identity = self.doorkeeper.identity_of(cookie or token.strip())
         if identity is None:
-            raise SessionEnded
+            if is_bearer:
+                raise SessionEnded
+            return visitor  # else nobody with an old cookie could log in again
         return replace(
             visitor,
             role=identity.role,

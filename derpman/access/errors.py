@@ -27,6 +27,13 @@ class ResetRefused(Invalid):
     text = "The code is wrong or too old. Ask for a new one."
 
 
+class NotFromAPage(Forbidden):
+    """A log-in that would set a cookie came without the header that only our pages send."""
+
+    code = "access.not_from_a_page"
+    text = "A log-in kept in a cookie must come from a page of this site."
+
+
 class SessionNotFound(NotFound):
     code = "access.session_not_found"
     text = "There is no such session of yours."

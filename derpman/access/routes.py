@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from derpman.access import recovery, service, steps
+from derpman.access import cookies, recovery, service, steps
+from derpman.access.errors import NotFromAPage
 from derpman.access.schemas import (
     ChangePassword,
     EndedOut,
@@ -25,11 +26,17 @@ router = APIRouter(prefix="/api/user", tags=["user"])
 
 
 @router.post("/login")
-def log_in(run: RunPublic, guards: Guarded, body: Login, response: Response) -> LoginOut:
+def log_in(
+    request: Request, run: RunPublic, guards: Guarded, body: Login, response: Response
+) -> LoginOut:
     """Log in; send the token as `Authorization: Bearer …` from then on.
 
-    A browser without a name gets one in a signed cookie, which its downloads are logged with.
+    With `browser` the token goes into a cookie instead; what changes anything then needs the
+    header `X-Derpman-Page: 1`. A browser without a name gets one in a signed cookie, which its
+    downloads are logged with.
     """
+    if body.browser and not cookies.is_page(request):
+        raise NotFromAPage
     token = steps.log_in(run, guards, email=body.email, password=body.password)
     user = run.read(users.by_email, email=body.email)
     if not run.actor.machine:
@@ -41,13 +48,17 @@ def log_in(run: RunPublic, guards: Guarded, body: Login, response: Response) -> 
             httponly=True,
             samesite="lax",
         )
+    if body.browser:
+        cookies.keep(response, token, is_https=guards.is_https)
+        token = ""
     return LoginOut(token=token, user=UserOut.model_validate(user))
 
 
 @router.post("/logout")
-def log_out(run: RunUser) -> Out:
+def log_out(run: RunUser, guards: Guarded, response: Response) -> Out:
     """End this session."""
     run(service.end_session, session_id=run.actor.session_id or 0, reason="logout")
+    cookies.drop(response, is_https=guards.is_https)
     return Out()
 
 

@@ -11,6 +11,8 @@ from derpman.users.schemas import Code, Email, Password, UserOut
 class Login(Body):
     email: Email
     password: Password
+    browser: bool = False
+    """Keep the session in a cookie that scripts cannot read; `token` is empty then."""
 
 
 class LoginOut(Out):
