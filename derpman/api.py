@@ -23,7 +23,7 @@ from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
-from derpman.kit import http, machines, memory, places
+from derpman.kit import http, machines, memory, places, site
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
@@ -142,6 +142,8 @@ def create_app(system: System) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     document_errors(app)
+    if (pages := site.find(system.settings.web_dir)) is not None:
+        app.add_middleware(site.Site, folder=pages)
     return app
 
 

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         default=Path("build"),
         description="Folder with what `derpman node build` made: node, derper, relay image.",
     )
+    web_dir: Path = Field(
+        default=Path("web/dist"),
+        description="Folder with the built web pages. Without them the API alone is served.",
+    )
 
     smtp_host: str = Field(default="", description="Mail server. Empty: mails wait in the queue.")
     smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")

@@ -154,6 +154,7 @@ def system(
     settings = Settings(
         _env_file=None,  # pyright: ignore[reportCallIssue] # pydantic-settings takes it
         data_dir=tmp_path / "data",
+        web_dir=tmp_path / "no-pages",
         database_url=database_url,  # pyright: ignore[reportArgumentType] # becomes a SecretStr
         secret_keys=key,  # pyright: ignore[reportArgumentType] # becomes a SecretStr
         public_url="https://derp.example",
