@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from derpman.acl.control import ControlFailure, Trouble, retry_after_seconds
-from derpman.acl.headscale import Headscale
-from derpman.acl.tailscale import PolicyChanged, Tailscale
 from derpman.kit.outgoing import Outgoing
+from derpman.tailnets.control import ControlFailure, Trouble, retry_after_seconds
+from derpman.tailnets.headscale import Headscale
+from derpman.tailnets.tailscale import PolicyChanged, Tailscale
 from tests.system.emulators.api_server import Fault, Reply
 from tests.system.emulators.headscale import Headscale as HeadscaleEmulator
 from tests.system.emulators.tailscale import Tailscale as TailscaleEmulator

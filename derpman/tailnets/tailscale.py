@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
-from derpman.acl.control import (
+from derpman.kit.outgoing import Answer, Outgoing
+from derpman.tailnets.control import (
     Asking,
     ControlFailure,
     Peer,
@@ -23,7 +24,6 @@ from derpman.acl.control import (
     word,
     words,
 )
-from derpman.kit.outgoing import Answer, Outgoing
 
 OWN_TAILNET = "-"
 """The tailnet that the credential belongs to."""

@@ -16,7 +16,7 @@ MAX_PEERS = 5000
 
 
 class Trouble(StrEnum):
-    """Why a control server did not do what was asked; `link_texts` says what to do about it."""
+    """Why a control server did not do what was asked; `texts` says what to do about it."""
 
     CREDENTIAL_REFUSED = "link.credential_refused"
     KEY_REFUSED = "link.key_refused"

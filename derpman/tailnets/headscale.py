@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from derpman.acl.control import Asking, ControlFailure, Peer, Trouble, objects, word, words
 from derpman.kit.outgoing import Outgoing
+from derpman.tailnets.control import Asking, ControlFailure, Peer, Trouble, objects, word, words
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Links to customers' tailnets: what their control servers let us see, and write for them."""
