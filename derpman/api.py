@@ -31,6 +31,8 @@ from derpman.logs.routes import router as logs_router
 from derpman.notifications.channel_routes import router as channels_router
 from derpman.notifications.routes import router as notifications_router
 from derpman.notifications.template_routes import router as templates_router
+from derpman.pages.routes import home_router, staff_router
+from derpman.pages.staff import Figures
 from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
@@ -43,6 +45,8 @@ from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
 ROUTERS: list[APIRouter] = [
+    home_router,
+    staff_router,
     devices_router,
     traffic_router,
     rentals_router,
@@ -138,6 +142,7 @@ def create_app(system: System) -> FastAPI:
     app.state.system = system
     app.state.offers = Offers(system.edge(), grace=timedelta(days=system.settings.acl_grace_days))
     app.state.live = live
+    app.state.figures = Figures()
     http.install_errors(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from derpman.alerts.models import Severity, SystemAlert
 from derpman.kit.paging import page
@@ -27,3 +27,13 @@ def alerts(
     if alert_type is not None:
         found = found.where(SystemAlert.alert_type == alert_type)
     return page(work.session, found, SystemAlert.id, before, limit)
+
+
+def open_counts(work: UnitOfWork) -> dict[str, int]:
+    """Return how many alerts are open, by severity."""
+    rows = work.session.execute(
+        select(SystemAlert.severity, func.count())
+        .where(SystemAlert.resolved.is_(False))
+        .group_by(SystemAlert.severity)
+    )
+    return {severity.value: count for severity, count in rows}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from derpman.containers.models import Placement
 from derpman.containers.states import REACHED, Observed, Wanted
@@ -44,6 +44,17 @@ def placements(
         )
         found = found.where(~same if is_differing else same)
     return page(work.session, found, Placement.id, before, limit)
+
+
+def counts(work: UnitOfWork) -> list[tuple[Wanted, Observed, int]]:
+    """Return how many relays there are of each wish and fact, without those that are gone."""
+    rows = work.session.execute(
+        select(Placement.wanted, Placement.observed, func.count())
+        .where(Placement.gone_at.is_(None))
+        .group_by(Placement.wanted, Placement.observed)
+        .order_by(Placement.wanted, Placement.observed)
+    )
+    return [(wanted, observed, count) for wanted, observed, count in rows]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 
-from derpman.devices import queries, service
+from derpman.devices import picture, queries, service
 from derpman.devices.keys import devices_of_status, node_key
-from derpman.devices.models import Device, Knock, Source
+from derpman.devices.models import Knock, Source
 from derpman.devices.schemas import (
     Approve,
     DeviceOut,
@@ -19,27 +19,21 @@ from derpman.devices.schemas import (
     ImportResult,
     ImportStatus,
     KnockOut,
-    KnockPart,
     KnocksOut,
     OpenPairing,
     PairingOut,
     RegisterDevice,
     RenameDevice,
 )
-from derpman.devices.sightings import last_seen
-from derpman.devices.states import KNOCK_TRANSITIONS, KnockStatus
+from derpman.devices.states import KnockStatus
 from derpman.kit.errors import Unavailable
 from derpman.kit.http import RunAdmin, RunUser
 from derpman.kit.live import EVENTS
 from derpman.kit.paging import PageQuery, page
-from derpman.kit.states import allowed_actions
 from derpman.kit.types import IdValue, Out
 from derpman.kit.work import Edge, UnitOfWork
-from derpman.rentals import service as rentals
 
 router = APIRouter(prefix="/api/security", tags=["security"])
-KNOCKS_AGAIN = "knock"
-"""The device's own doing, no button."""
 
 
 def _me(run: Edge) -> int:
@@ -50,13 +44,13 @@ def _me(run: Edge) -> int:
 @router.get("/devices")
 def list_devices(run: RunUser, removed: bool = False) -> DevicesOut:
     """List the caller's devices, with where each is connected."""
-    return run.read(_devices, _me(run), removed)
+    return run.read(picture.devices, user_id=_me(run), removed=removed)
 
 
 @router.get("/users/{user_id}/devices")
 def list_devices_of(run: RunAdmin, user_id: IdValue, removed: bool = False) -> DevicesOut:
     """List a customer's devices, for staff."""
-    return run.read(_devices, user_id, removed)
+    return run.read(picture.devices, user_id=user_id, removed=removed)
 
 
 @router.post("/devices")
@@ -129,7 +123,7 @@ def list_knocks(
             paging.before,
             paging.limit,
         )
-        return KnocksOut(knocks=[_knock(knock) for knock in knocks], next_before=before)
+        return KnocksOut(knocks=[picture.knock(one) for one in knocks], next_before=before)
 
     return run.read(read)
 
@@ -150,19 +144,19 @@ def approve_knock(run: RunUser, knock_id: IdValue, body: Approve) -> DeviceOut:
 @router.post("/knocks/{knock_id}/block")
 def block_knock(run: RunUser, knock_id: IdValue) -> KnockOut:
     """Keep a device out of the list and of every pairing window."""
-    return KnockOut(knock=_knock(run(service.block, user_id=_me(run), knock_id=knock_id)))
+    return KnockOut(knock=picture.knock(run(service.block, user_id=_me(run), knock_id=knock_id)))
 
 
 @router.post("/knocks/{knock_id}/unblock")
 def unblock_knock(run: RunUser, knock_id: IdValue) -> KnockOut:
     """Put a blocked device back among the waiting."""
-    return KnockOut(knock=_knock(run(service.unblock, user_id=_me(run), knock_id=knock_id)))
+    return KnockOut(knock=picture.knock(run(service.unblock, user_id=_me(run), knock_id=knock_id)))
 
 
 @router.get("/pairing")
 def show_pairing(run: RunUser) -> PairingOut:
     """Tell whether a pairing window is open, and until when."""
-    return run.read(_pairing, _me(run))
+    return run.read(picture.pairing, user_id=_me(run))
 
 
 @router.post("/pairing")
@@ -188,52 +182,6 @@ def stream_events(run: RunUser, request: Request) -> StreamingResponse:
     user_id = _me(run)
 
     def fetch() -> dict[str, Any]:
-        return run.read(_picture, user_id)
+        return run.read(picture.of_user, user_id=user_id)
 
     return live.stream(request, f"devices:{user_id}", fetch)
-
-
-def _picture(work: UnitOfWork, user_id: int) -> dict[str, Any]:
-    waiting, _ = page(
-        work.session, queries.knocks_of(user_id, KnockStatus.WAITING), Knock.id, None, 50
-    )
-    return {
-        **_devices(work, user_id, False).model_dump(mode="json"),
-        "knocks": [_knock(knock).model_dump(mode="json") for knock in waiting],
-        "pairing": _pairing(work, user_id).model_dump(mode="json"),
-    }
-
-
-def _devices(work: UnitOfWork, user_id: int, removed: bool) -> DevicesOut:
-    rental = rentals.open_rental(work, user_id)
-    connections = {} if removed else queries.connections_of(work, user_id=user_id)
-    devices = queries.devices_of(work, user_id=user_id, removed=removed)
-    return DevicesOut(
-        devices=[_device(work, device, connections) for device in devices],
-        limit=None if rental is None else rental.device_limit,
-    )
-
-
-def _device(
-    work: UnitOfWork, device: Device, connections: dict[str, list[dict[str, object]]]
-) -> DevicePart:
-    part = DevicePart.model_validate(device)
-    mine = connections.get(device.node_key, [])
-    return part.model_copy(
-        update={"connections": mine, "last_seen_at": last_seen(device, work.now, bool(mine))}
-    )
-
-
-def _knock(knock: Knock) -> KnockPart:
-    actions = allowed_actions(KNOCK_TRANSITIONS, knock.status)
-    part = KnockPart.model_validate(knock)
-    return part.model_copy(
-        update={"allowed_actions": [action for action in actions if action != KNOCKS_AGAIN]}
-    )
-
-
-def _pairing(work: UnitOfWork, user_id: int) -> PairingOut:
-    window = queries.pairing(work, user_id=user_id)
-    if window is None:
-        return PairingOut(is_open=False)
-    return PairingOut(is_open=True, until=window.until, taken=window.taken)

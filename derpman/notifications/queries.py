@@ -62,6 +62,18 @@ def waiting(work: UnitOfWork, *, longer_than: timedelta) -> Waiting:
     return Waiting(count, error)
 
 
+def mail_counts(work: UnitOfWork) -> tuple[int, int]:
+    """Return how many mails wait, and how many were refused for good."""
+    rows = work.session.execute(
+        select(Mail.status, func.count())
+        .where(Mail.status.in_([MailStatus.QUEUED, MailStatus.SENDING, MailStatus.REFUSED]))
+        .group_by(Mail.status)
+    )
+    counts = {status: count for status, count in rows}
+    waiting = counts.get(MailStatus.QUEUED, 0) + counts.get(MailStatus.SENDING, 0)
+    return waiting, counts.get(MailStatus.REFUSED, 0)
+
+
 def channels(work: UnitOfWork) -> list[Channel]:
     """Return the channels by name."""
     return list(work.session.scalars(select(Channel).order_by(Channel.name)))

@@ -41,6 +41,17 @@ def links(work: UnitOfWork, server_ids: Sequence[int]) -> dict[int, ServerLink]:
     return {link.server_id: link for link in work.session.scalars(found)}
 
 
+def counts(work: UnitOfWork) -> dict[str, int]:
+    """Return how many servers are in each state, without removed ones."""
+    rows = work.session.execute(
+        select(Server.status, func.count())
+        .where(Server.status != ServerStatus.REMOVED)
+        .group_by(Server.status)
+        .order_by(Server.status)
+    )
+    return {status.value: count for status, count in rows}
+
+
 def regions(work: UnitOfWork) -> list[tuple[str, int, int, int, int, float]]:
     """Return region, servers, healthy ones, users, capacity and mean load, by region."""
     healthy = Server.status == ServerStatus.HEALTHY

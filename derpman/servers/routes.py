@@ -202,17 +202,7 @@ def _list(work: UnitOfWork, query: ServersQuery) -> ServersOut:
     return ServersOut(
         servers=[ServerOut.of(server, links.get(server.id)) for server in found],
         next_before=next_before,
-        regions=[
-            RegionOut(
-                region=region,
-                servers=servers,
-                healthy=healthy,
-                users=users,
-                capacity=capacity,
-                load=round(load, 2),
-            )
-            for region, servers, healthy, users, capacity, load in queries.regions(work)
-        ],
+        regions=[RegionOut.of_row(row) for row in queries.regions(work)],
     )
 
 

@@ -26,7 +26,7 @@ from derpman.servers.states import TRANSITIONS, JobStatus, ServerStatus
 from derpman.servers.texts import sentence
 from derpman.servers.upkeep import PORT_FROM, PORT_TO
 
-ASKED_FOR = ("check", "retry", "remove")
+ASKED_FOR = ("check", "retry", "give_up", "remove")
 """Actions that an administrator may ask for; the others happen."""
 
 
@@ -257,6 +257,19 @@ class RegionOut(Part):
     capacity: int
     load: float
     """Mean of its servers."""
+
+    @classmethod
+    def of_row(cls, row: tuple[str, int, int, int, int, float]) -> Self:
+        """Return the figures of a region, as they were selected."""
+        region, servers, healthy, users, capacity, load = row
+        return cls(
+            region=region,
+            servers=servers,
+            healthy=healthy,
+            users=users,
+            capacity=capacity,
+            load=round(load, 2),
+        )
 
 
 class StepOut(Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from derpman.kit.paging import page
 from derpman.kit.work import Role, UnitOfWork
@@ -36,3 +36,13 @@ def users_page(
     if status is not None:
         found = found.where(User.status == status)
     return page(work.session, found, User.id, before, limit)
+
+
+def counts(work: UnitOfWork) -> list[tuple[Role, UserStatus, int]]:
+    """Return how many accounts there are of each role and state."""
+    rows = work.session.execute(
+        select(User.role, User.status, func.count())
+        .group_by(User.role, User.status)
+        .order_by(User.role, User.status)
+    )
+    return [(role, status, count) for role, status, count in rows]

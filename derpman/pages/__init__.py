@@ -1,0 +1,1 @@
+"""What a page of the web interface shows at once, put together from many modules."""

@@ -1,0 +1,87 @@
+"""What pages show at once: of a customer his own, of everything for admins only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+
+from derpman.kit.work import Edge
+from derpman.pages import customer, staff
+from derpman.pages.staff import Figures
+from derpman.serials import service as serials
+from tests.conftest import Person
+
+
+@pytest.fixture
+def activated(
+    client: TestClient, edge: Edge, carl: Person, add_server: Callable[..., int]
+) -> Person:
+    for _ in range(3):
+        add_server()
+    code = edge(serials.generate, duration_days=30)[0].code
+    body = {"code": code}
+    assert client.post("/api/user/activate", json=body, headers=carl.headers).status_code == 200
+    return carl
+
+
+def test_a_customer_sees_his_rental_and_nobody_elses(
+    client: TestClient, activated: Person, eve: Person
+) -> None:
+    mine = client.get("/api/user/home", headers=activated.headers).json()
+    assert mine["success"]
+    assert mine["rental"]["user_id"] == activated.id
+    assert len(mine["rental"]["slots"]) == 3
+    assert mine["device_limit"] == mine["rental"]["device_limit"]
+    hers = client.get("/api/user/home", headers=eve.headers).json()
+    assert hers["rental"] is None
+    assert hers["devices"] == hers["relays"] == hers["knocks"] == []
+
+
+@pytest.mark.parametrize("path", ["/api/user/home", "/api/user/live"])
+def test_a_visitor_sees_no_home(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/api/admin/overview", "/api/admin/live"])
+def test_only_admins_see_the_overview(
+    client: TestClient, carl: Person, rita: Person, path: str
+) -> None:
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers=carl.headers).status_code == 403
+    assert client.get(path, headers=rita.headers).status_code == 403
+
+
+def test_the_overview_counts_what_there_is(
+    client: TestClient, activated: Person, root: Person
+) -> None:
+    seen = client.get("/api/admin/overview", headers=root.headers).json()
+    assert seen["servers"] == {"healthy": 3}
+    assert sum(one["relays"] for one in seen["relays"]) == 3
+    assert seen["users"] == {"user": 1, "super_admin": 1}
+    assert len(seen["regions"]) == 3
+    assert seen["suspended"] == seen["mails_refused"] == 0
+
+
+def test_the_pages_take_few_statements(
+    edge: Edge, activated: Person, statements: list[str]
+) -> None:
+    statements.clear()
+    edge.read(staff.overview)
+    assert len(statements) <= 14, "\n".join(statements)
+    statements.clear()
+    edge.read(customer.home, user_id=activated.id)
+    assert len(statements) <= 24, "\n".join(statements)
+
+
+def test_figures_are_read_once_in_some_seconds(edge: Edge, statements: list[str]) -> None:
+    instant = 100.0
+    figures = Figures(lambda: instant)
+    figures.overview(edge)
+    statements.clear()
+    assert figures.overview(edge) is figures.overview(edge)
+    assert not statements
+    instant += 5
+    figures.overview(edge)
+    assert statements
