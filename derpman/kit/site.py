@@ -6,7 +6,6 @@ import mimetypes
 import secrets
 from pathlib import Path
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,7 +22,6 @@ PROTECTION = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-log = structlog.get_logger(__name__)
 
 
 def policy(nonce: str) -> str:
@@ -101,8 +99,5 @@ def _zip(path: Path) -> Path:
 
 
 def find(folder: Path) -> Path | None:
-    """Return the folder when the pages were built, else None, and say so."""
-    if (folder / "index.html").is_file():
-        return folder
-    log.info("no web pages: the API alone is served", folder=str(folder))
-    return None
+    """Return the folder when the pages were built, else None."""
+    return folder if (folder / "index.html").is_file() else None
