@@ -72,3 +72,11 @@ def regions(work: UnitOfWork) -> list[tuple[str, int, int, int, int, float]]:
         (region, servers, int(fit), int(users or 0), int(capacity or 0), float(load or 0))
         for region, servers, fit, users, capacity, load in rows
     ]
+
+
+def addresses(work: UnitOfWork) -> set[str]:
+    """Return the addresses of every server that is not removed: what belongs to the operator."""
+    rows = work.session.execute(
+        select(Server.ip, Server.public_ip).where(Server.status != ServerStatus.REMOVED)
+    )
+    return {address for row in rows for address in row if address}
