@@ -13,7 +13,7 @@ from derpman.finance.errors import (
     PlanNotFound,
     PlanRetired,
 )
-from derpman.finance.models import OverQuota, Plan
+from derpman.finance.models import OverQuota, Plan, PlanPrice
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 
@@ -59,7 +59,8 @@ FIRST_PLANS = (
 def seed_plans(work: UnitOfWork) -> None:
     """Give a new installation its plans; one that has plans keeps them as its admins left them."""
     if work.session.scalar(select(Plan.id).limit(1)) is None:
-        work.session.add_all(Plan(created_at=work.now, **terms) for terms in FIRST_PLANS)
+        for terms in FIRST_PLANS:
+            _add(work, terms)
 
 
 def plan(work: UnitOfWork, plan_id: int) -> Plan:
@@ -102,9 +103,7 @@ def plans(work: UnitOfWork) -> list[Plan]:
 def add_plan(work: UnitOfWork, **terms: Unpack[PlanTerms]) -> Plan:
     """Put another plan on sale."""
     _refuse_taken_name(work, terms, besides=None)
-    added = Plan(created_at=work.now, **terms)
-    work.session.add(added)
-    work.session.flush()
+    added = _add(work, terms)
     logs.record(
         work, action="plan.add", object_type="plan", object_id=added.id, after=_loggable(terms)
     )
@@ -128,6 +127,8 @@ def update_plan(
     after = _loggable(terms)
     for name, value in terms.items():
         setattr(changed, name, value)
+    if before.get("price_fen", changed.price_fen) != changed.price_fen:
+        _note_price(work, changed)
     if is_retired is not None and is_retired != (changed.retired_at is not None):
         before["retired"], after["retired"] = not is_retired, is_retired
         changed.retired_at = work.now if is_retired else None
@@ -141,6 +142,32 @@ def update_plan(
         after=after,
     )
     return changed
+
+
+def prices(work: UnitOfWork, *, plan_id: int) -> list[PlanPrice]:
+    """Return what a plan cost, the newest price first."""
+    plan(work, plan_id)
+    found = select(PlanPrice).where(PlanPrice.plan_id == plan_id).order_by(PlanPrice.id.desc())
+    return list(work.session.scalars(found))
+
+
+def _add(work: UnitOfWork, terms: PlanTerms) -> Plan:
+    added = Plan(created_at=work.now, **terms)
+    work.session.add(added)
+    work.session.flush()
+    _note_price(work, added)
+    return added
+
+
+def _note_price(work: UnitOfWork, priced: Plan) -> None:
+    work.session.add(
+        PlanPrice(
+            plan_id=priced.id,
+            price_fen=priced.price_fen,
+            actor_id=work.actor.user_id,
+            created_at=work.now,
+        )
+    )
 
 
 def _refuse_taken_name(work: UnitOfWork, terms: PlanTerms, *, besides: int | None) -> None:

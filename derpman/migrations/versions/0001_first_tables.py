@@ -56,6 +56,42 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_networks_last_at"), ["last_at"], unique=False)
 
     op.create_table(
+        "finance_days",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("plan_id", Id, autoincrement=False, nullable=False),
+        sa.Column("distributor_id", Id, autoincrement=False, nullable=False),
+        sa.Column("orders", sa.BigInteger(), nullable=False),
+        sa.Column("sold_fen", sa.BigInteger(), nullable=False),
+        sa.Column("discount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("received_fen", sa.BigInteger(), nullable=False),
+        sa.Column("refunded_fen", sa.BigInteger(), nullable=False),
+        sa.Column("earned_fen", sa.BigInteger(), nullable=False),
+        sa.Column("commission_fen", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "plan_id", "distributor_id", name=op.f("pk_finance_days")),
+    )
+    op.create_table(
+        "finance_marks",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_finance_marks")),
+    )
+    op.create_table(
+        "ledger_accounts",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("balance_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "balance_fen >= 0 OR kind NOT IN ('cash', 'bonus')",
+            name=op.f("ck_ledger_accounts_not_negative"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_accounts")),
+        sa.UniqueConstraint("kind", "user_id", name=op.f("uq_ledger_accounts_kind_user_id")),
+    )
+    with op.batch_alter_table("ledger_accounts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_ledger_accounts_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "mail_allowances",
         sa.Column("address_key", sa.String(length=254), nullable=False),
         sa.Column("recent", sa.Text(), nullable=False),
@@ -152,6 +188,37 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_panel_keys")),
     )
+    op.create_table(
+        "payment_channels",
+        sa.Column("method", sa.String(length=32), nullable=False),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False),
+        sa.Column("account", sa.String(length=128), nullable=True),
+        sa.Column("account_name", sa.String(length=128), nullable=True),
+        sa.Column("qr_text", sa.String(length=512), nullable=True),
+        sa.Column("credentials", LongText, nullable=True),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("method", name=op.f("pk_payment_channels")),
+    )
+    op.create_table(
+        "payment_notices",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("channel", sa.String(length=32), nullable=False),
+        sa.Column("order_number", sa.String(length=64), nullable=False),
+        sa.Column("trade_no", sa.String(length=64), nullable=False),
+        sa.Column("verdict", sa.String(length=64), nullable=False),
+        sa.Column("is_answer", sa.Boolean(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("body", LongText, nullable=False),
+        sa.Column("ip_address", sa.String(length=45), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_notices")),
+    )
+    with op.batch_alter_table("payment_notices", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_payment_notices_order_number"), ["order_number"], unique=False
+        )
+
     op.create_table(
         "plans",
         sa.Column("id", Id, nullable=False),
@@ -344,12 +411,25 @@ def upgrade() -> None:
         sa.Column("status_reason", sa.String(length=500), nullable=True),
         sa.Column("locale", sa.String(length=16), nullable=False),
         sa.Column("rental_expiry", UtcDateTime(), nullable=True),
+        sa.Column("no_renewal_at", UtcDateTime(), nullable=True),
+        sa.Column("no_renewal_reason", sa.String(length=500), nullable=True),
+        sa.Column("deregister_at", UtcDateTime(), nullable=True),
+        sa.Column("deregistered_at", UtcDateTime(), nullable=True),
+        sa.Column("former_email_key", sa.String(length=254), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email_key", name=op.f("uq_users_email_key")),
         sa.UniqueConstraint("username_key", name=op.f("uq_users_username_key")),
     )
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_users_former_email_key"), ["former_email_key"], unique=False
+        )
+        batch_op.create_index(
+            "ix_users_status_deregister_at", ["status", "deregister_at"], unique=False
+        )
+
     op.create_table(
         "acl_addresses",
         sa.Column("id", Id, nullable=False),
@@ -393,6 +473,18 @@ def upgrade() -> None:
         batch_op.create_index("ix_acl_downloads_user_id_id", ["user_id", "id"], unique=False)
 
     op.create_table(
+        "acl_jobs",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("is_new_ports", sa.Boolean(), nullable=False),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("cancelled_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name=op.f("fk_acl_jobs_server_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_jobs")),
+    )
+    op.create_table(
         "acl_logs",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -410,6 +502,35 @@ def upgrade() -> None:
         batch_op.create_index("ix_acl_logs_user_id_id", ["user_id", "id"], unique=False)
 
     op.create_table(
+        "acl_pushes",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("open_user_id", Id, nullable=True),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("is_automatic", sa.Boolean(), nullable=False),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("version_id", Id, nullable=True),
+        sa.Column("undoes_id", Id, nullable=True),
+        sa.Column("diff", LongText, nullable=True),
+        sa.Column("former", LongText, nullable=True),
+        sa.Column("part_digest", sa.String(length=64), nullable=True),
+        sa.Column("unregistered", sa.Text(), nullable=True),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("error_params", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("done_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_pushes_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_pushes")),
+        sa.UniqueConstraint("open_user_id", name=op.f("uq_acl_pushes_open_user_id")),
+    )
+    with op.batch_alter_table("acl_pushes", schema=None) as batch_op:
+        batch_op.create_index("ix_acl_pushes_status_due_at", ["status", "due_at"], unique=False)
+        batch_op.create_index("ix_acl_pushes_user_id_id", ["user_id", "id"], unique=False)
+
+    op.create_table(
         "acl_versions",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -421,6 +542,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_versions_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_versions")),
@@ -428,6 +551,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_acl_versions_rental_id"), ["rental_id"], unique=False)
+        batch_op.create_index("ix_acl_versions_status_due_at", ["status", "due_at"], unique=False)
 
     op.create_table(
         "channel_messages",
@@ -506,6 +630,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "seat", name=op.f("uq_devices_user_id_seat")),
     )
     op.create_table(
+        "monitoring_hours",
+        sa.Column("server_id", Id, autoincrement=False, nullable=False),
+        sa.Column("metric", sa.String(length=64), nullable=False),
+        sa.Column("hour_at", UtcDateTime(), nullable=False),
+        sa.Column("samples", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Double(), nullable=False),
+        sa.Column("most", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_monitoring_hours_server_id")
+        ),
+        sa.PrimaryKeyConstraint("server_id", "metric", "hour_at", name=op.f("pk_monitoring_hours")),
+    )
+    op.create_table(
         "monitoring_logs",
         sa.Column("id", Id, nullable=False),
         sa.Column("server_id", Id, nullable=False),
@@ -526,6 +663,52 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_monitoring_logs_timestamp"), ["timestamp"], unique=False
         )
+
+    op.create_table(
+        "orders",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("number", sa.String(length=32), nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("request_key", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("plan_id", Id, nullable=True),
+        sa.Column("duration_days", sa.Integer(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("list_fen", sa.BigInteger(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("cash_fen", sa.BigInteger(), nullable=False),
+        sa.Column("bonus_fen", sa.BigInteger(), nullable=False),
+        sa.Column("refunded_fen", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("method", sa.String(length=32), nullable=False),
+        sa.Column("distributor_id", Id, nullable=True),
+        sa.Column("rental_id", Id, nullable=True),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("closes_at", UtcDateTime(), nullable=False),
+        sa.Column("paid_at", UtcDateTime(), nullable=True),
+        sa.Column("done_at", UtcDateTime(), nullable=True),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("refunded_fen <= amount_fen", name=op.f("ck_orders_refunded")),
+        sa.ForeignKeyConstraint(
+            ["distributor_id"], ["users.id"], name=op.f("fk_orders_distributor_id")
+        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_orders_plan_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_orders_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
+        sa.UniqueConstraint("number", name=op.f("uq_orders_number")),
+        sa.UniqueConstraint("user_id", "request_key", name=op.f("uq_orders_user_id_request_key")),
+    )
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_orders_distributor_id"), ["distributor_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_orders_paid_at"), ["paid_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_orders_plan_id"), ["plan_id"], unique=False)
+        batch_op.create_index("ix_orders_status_closes_at", ["status", "closes_at"], unique=False)
+        batch_op.create_index("ix_orders_status_id", ["status", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_orders_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "pairing_windows",
@@ -553,6 +736,19 @@ def upgrade() -> None:
             batch_op.f("ix_password_resets_expires_at"), ["expires_at"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_password_resets_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "plan_prices",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("plan_id", Id, nullable=False),
+        sa.Column("price_fen", sa.BigInteger(), nullable=False),
+        sa.Column("actor_id", Id, nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_plan_prices_plan_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_prices")),
+    )
+    with op.batch_alter_table("plan_prices", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_plan_prices_plan_id"), ["plan_id"], unique=False)
 
     op.create_table(
         "probe_votes",
@@ -787,6 +983,45 @@ def upgrade() -> None:
         batch_op.create_index("ix_sessions_user_id_ended_at", ["user_id", "ended_at"], unique=False)
 
     op.create_table(
+        "tailnet_links",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("address", sa.String(length=512), nullable=False),
+        sa.Column("tailnet", sa.String(length=254), nullable=False),
+        sa.Column("client_id", sa.String(length=128), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("wants_push", sa.Boolean(), nullable=False),
+        sa.Column("wants_devices", sa.Boolean(), nullable=False),
+        sa.Column("is_automatic", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("error_params", sa.Text(), nullable=True),
+        sa.Column("error_at", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("succeeded_at", UtcDateTime(), nullable=True),
+        sa.Column("paused_until", UtcDateTime(), nullable=True),
+        sa.Column("pushed_at", UtcDateTime(), nullable=True),
+        sa.Column("pushed_version_id", Id, nullable=True),
+        sa.Column("look_at", UtcDateTime(), nullable=True),
+        sa.Column("looked_at", UtcDateTime(), nullable=True),
+        sa.Column("leased_until", UtcDateTime(), nullable=True),
+        sa.Column("leases", sa.Integer(), nullable=False),
+        sa.Column("fruitless", sa.Integer(), nullable=False),
+        sa.Column("held_removals", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_tailnet_links_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tailnet_links")),
+        sa.UniqueConstraint("user_id", name=op.f("uq_tailnet_links_user_id")),
+    )
+    with op.batch_alter_table("tailnet_links", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_tailnet_links_wants_devices_look_at", ["wants_devices", "look_at"], unique=False
+        )
+
+    op.create_table(
         "user_containers",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -853,6 +1088,60 @@ def upgrade() -> None:
         batch_op.create_index("ix_user_server_association_server_id", ["server_id"], unique=False)
 
     op.create_table(
+        "acl_rotations",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("open_user_id", Id, nullable=True),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("job_id", Id, nullable=True),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("is_new_ports", sa.Boolean(), nullable=False),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("ip_address", sa.String(length=45), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("version_id", Id, nullable=True),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("begun_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["acl_jobs.id"], name=op.f("fk_acl_rotations_job_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_rotations_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["acl_versions.id"], name=op.f("fk_acl_rotations_version_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_rotations")),
+        sa.UniqueConstraint("open_user_id", name=op.f("uq_acl_rotations_open_user_id")),
+    )
+    with op.batch_alter_table("acl_rotations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_acl_rotations_begun_at"), ["begun_at"], unique=False)
+        batch_op.create_index("ix_acl_rotations_job_id_status", ["job_id", "status"], unique=False)
+        batch_op.create_index("ix_acl_rotations_status_id", ["status", "id"], unique=False)
+        batch_op.create_index("ix_acl_rotations_user_id_id", ["user_id", "id"], unique=False)
+
+    op.create_table(
+        "acl_usage",
+        sa.Column("user_id", Id, autoincrement=False, nullable=False),
+        sa.Column("version_id", Id, nullable=True),
+        sa.Column("evidence", sa.String(length=32), nullable=True),
+        sa.Column("since", UtcDateTime(), nullable=True),
+        sa.Column("current_id", Id, nullable=False),
+        sa.Column("is_watched", sa.Boolean(), nullable=False),
+        sa.Column("on_new_since", UtcDateTime(), nullable=True),
+        sa.Column("off_old_since", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["current_id"], ["acl_versions.id"], name=op.f("fk_acl_usage_current_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_usage_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["acl_versions.id"], name=op.f("fk_acl_usage_version_id")
+        ),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_acl_usage")),
+    )
+    with op.batch_alter_table("acl_usage", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_acl_usage_is_watched"), ["is_watched"], unique=False)
+
+    op.create_table(
         "device_presence",
         sa.Column("placement_id", Id, autoincrement=False, nullable=False),
         sa.Column("node_key", sa.String(length=72), nullable=False),
@@ -876,6 +1165,103 @@ def upgrade() -> None:
         batch_op.create_index("ix_device_presence_user_id", ["user_id"], unique=False)
 
     op.create_table(
+        "journal_entries",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("booking_key", sa.String(length=160), nullable=False),
+        sa.Column("order_id", Id, nullable=True),
+        sa.Column("user_id", Id, nullable=True),
+        sa.Column("plan_id", Id, nullable=True),
+        sa.Column("distributor_id", Id, nullable=True),
+        sa.Column("reverses_id", Id, nullable=True),
+        sa.Column("booked_on", sa.Date(), nullable=False),
+        sa.Column("note", sa.String(length=500), nullable=True),
+        sa.Column("actor_id", Id, nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.id"], name=op.f("fk_journal_entries_order_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["reverses_id"], ["journal_entries.id"], name=op.f("fk_journal_entries_reverses_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_journal_entries")),
+        sa.UniqueConstraint("booking_key", name=op.f("uq_journal_entries_booking_key")),
+        sa.UniqueConstraint("reverses_id", name=op.f("uq_journal_entries_reverses_id")),
+    )
+    with op.batch_alter_table("journal_entries", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_journal_entries_booked_on"), ["booked_on"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_journal_entries_order_id"), ["order_id"], unique=False)
+
+    op.create_table(
+        "linked_devices",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("stable_id", sa.String(length=64), nullable=False),
+        sa.Column("node_key", sa.String(length=72), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("system", sa.String(length=64), nullable=False),
+        sa.Column("addresses", sa.String(length=255), nullable=False),
+        sa.Column("is_ephemeral", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("device_id", Id, nullable=True),
+        sa.Column("missing_since", UtcDateTime(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["devices.id"], name=op.f("fk_linked_devices_device_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_linked_devices_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_linked_devices")),
+        sa.UniqueConstraint(
+            "user_id", "stable_id", name=op.f("uq_linked_devices_user_id_stable_id")
+        ),
+    )
+    with op.batch_alter_table("linked_devices", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_linked_devices_device_id"), ["device_id"], unique=False
+        )
+
+    op.create_table(
+        "order_earnings",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("order_id", Id, nullable=False),
+        sa.Column("plan_id", Id, nullable=True),
+        sa.Column("distributor_id", Id, nullable=True),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("first_day", sa.Integer(), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("last_day", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["orders.id"], name=op.f("fk_order_earnings_order_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_order_earnings")),
+    )
+    with op.batch_alter_table("order_earnings", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_order_earnings_last_day"), ["last_day"], unique=False)
+        batch_op.create_index(batch_op.f("ix_order_earnings_order_id"), ["order_id"], unique=False)
+
+    op.create_table(
+        "payments",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("order_id", Id, nullable=False),
+        sa.Column("channel", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("qr_text", sa.String(length=512), nullable=True),
+        sa.Column("trade_no", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("ask_at", UtcDateTime(), nullable=False),
+        sa.Column("asked", sa.Integer(), nullable=False),
+        sa.Column("succeeded_at", UtcDateTime(), nullable=True),
+        sa.Column("answer", sa.String(length=300), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_payments_order_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payments")),
+        sa.UniqueConstraint("order_id", "channel", name=op.f("uq_payments_order_id_channel")),
+    )
+    with op.batch_alter_table("payments", schema=None) as batch_op:
+        batch_op.create_index("ix_payments_status_ask_at", ["status", "ask_at"], unique=False)
+
+    op.create_table(
         "port_claims",
         sa.Column("server_id", Id, autoincrement=False, nullable=False),
         sa.Column("port", sa.Integer(), autoincrement=False, nullable=False),
@@ -894,6 +1280,29 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_port_claims_placement_id"), ["placement_id"], unique=False
         )
+
+    op.create_table(
+        "receipts",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("order_id", Id, nullable=False),
+        sa.Column("open_order_id", Id, nullable=True),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("note", sa.String(length=200), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_by", Id, nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_receipts_order_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_receipts_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_receipts")),
+        sa.UniqueConstraint("open_order_id", name=op.f("uq_receipts_open_order_id")),
+    )
+    with op.batch_alter_table("receipts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_receipts_digest"), ["digest"], unique=False)
+        batch_op.create_index(batch_op.f("ix_receipts_order_id"), ["order_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_receipts_status"), ["status"], unique=False)
 
     op.create_table(
         "relay_meters",
@@ -944,6 +1353,7 @@ def upgrade() -> None:
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
         sa.Column("open_user_id", Id, nullable=True),
+        sa.Column("resumes_id", Id, nullable=True),
         sa.Column("plan_id", Id, nullable=False),
         sa.Column("serial_id", Id, nullable=True),
         sa.Column("status", sa.String(length=32), nullable=False),
@@ -957,6 +1367,10 @@ def upgrade() -> None:
         sa.Column("device_limit", sa.Integer(), nullable=False),
         sa.Column("over_quota", sa.String(length=32), nullable=False),
         sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("terms_until", UtcDateTime(), nullable=True),
+        sa.Column("period", sa.Integer(), nullable=False),
+        sa.Column("period_from", UtcDateTime(), nullable=False),
+        sa.Column("next_notice_at", UtcDateTime(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_rentals_plan_id")),
         sa.ForeignKeyConstraint(
@@ -968,8 +1382,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("rentals", schema=None) as batch_op:
         batch_op.create_index(
+            batch_op.f("ix_rentals_next_notice_at"), ["next_notice_at"], unique=False
+        )
+        batch_op.create_index(
             "ix_rentals_status_expires_at", ["status", "expires_at"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_rentals_terms_until"), ["terms_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_rentals_user_id"), ["user_id"], unique=False)
 
     op.create_table(
@@ -1058,6 +1476,103 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "ledger_transfers",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("entry_id", Id, nullable=False),
+        sa.Column("debit_id", Id, nullable=False),
+        sa.Column("credit_id", Id, nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_ledger_transfers_positive")),
+        sa.CheckConstraint("debit_id <> credit_id", name=op.f("ck_ledger_transfers_two_accounts")),
+        sa.ForeignKeyConstraint(
+            ["credit_id"], ["ledger_accounts.id"], name=op.f("fk_ledger_transfers_credit_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["debit_id"], ["ledger_accounts.id"], name=op.f("fk_ledger_transfers_debit_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["journal_entries.id"], name=op.f("fk_ledger_transfers_entry_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transfers")),
+    )
+    with op.batch_alter_table("ledger_transfers", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_ledger_transfers_credit_id"), ["credit_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_ledger_transfers_debit_id"), ["debit_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_ledger_transfers_entry_id"), ["entry_id"], unique=False
+        )
+
+    op.create_table(
+        "receipt_images",
+        sa.Column("receipt_id", Id, autoincrement=False, nullable=False),
+        sa.Column("data", sa.LargeBinary(length=4000000), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["receipt_id"], ["receipts.id"], name=op.f("fk_receipt_images_receipt_id")
+        ),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipt_images")),
+    )
+    op.create_table(
+        "rental_notices",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("period", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("is_sent", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rental_id"], ["rentals.id"], name=op.f("fk_rental_notices_rental_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rental_notices_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rental_notices")),
+        sa.UniqueConstraint(
+            "rental_id", "period", "kind", name=op.f("uq_rental_notices_rental_id_period_kind")
+        ),
+    )
+    with op.batch_alter_table("rental_notices", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_rental_notices_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "rental_terms",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("plan_id", Id, nullable=False),
+        sa.Column("serial_id", Id, nullable=True),
+        sa.Column("order_id", Id, nullable=True),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("traffic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("rate_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("device_limit", sa.Integer(), nullable=False),
+        sa.Column("over_quota", sa.String(length=32), nullable=False),
+        sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_rental_terms_plan_id")),
+        sa.ForeignKeyConstraint(
+            ["rental_id"], ["rentals.id"], name=op.f("fk_rental_terms_rental_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["serial_id"], ["serial_numbers.id"], name=op.f("fk_rental_terms_serial_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rental_terms_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rental_terms")),
+        sa.UniqueConstraint("order_id", name=op.f("uq_rental_terms_order_id")),
+        sa.UniqueConstraint("rental_id", "number", name=op.f("uq_rental_terms_rental_id_number")),
+        sa.UniqueConstraint("serial_id", name=op.f("uq_rental_terms_serial_id")),
+    )
+    with op.batch_alter_table("rental_terms", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_rental_terms_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "traffic_periods",
         sa.Column("id", Id, nullable=False),
         sa.Column("rental_id", Id, nullable=False),
@@ -1139,6 +1654,21 @@ def downgrade() -> None:
         batch_op.drop_index("ix_traffic_periods_status_ends_at")
 
     op.drop_table("traffic_periods")
+    with op.batch_alter_table("rental_terms", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_rental_terms_user_id"))
+
+    op.drop_table("rental_terms")
+    with op.batch_alter_table("rental_notices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_rental_notices_user_id"))
+
+    op.drop_table("rental_notices")
+    op.drop_table("receipt_images")
+    with op.batch_alter_table("ledger_transfers", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ledger_transfers_entry_id"))
+        batch_op.drop_index(batch_op.f("ix_ledger_transfers_debit_id"))
+        batch_op.drop_index(batch_op.f("ix_ledger_transfers_credit_id"))
+
+    op.drop_table("ledger_transfers")
     with op.batch_alter_table("traffic_quarantine", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_traffic_quarantine_placement_id"))
 
@@ -1161,7 +1691,9 @@ def downgrade() -> None:
     op.drop_table("server_job_steps")
     with op.batch_alter_table("rentals", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_rentals_user_id"))
+        batch_op.drop_index(batch_op.f("ix_rentals_terms_until"))
         batch_op.drop_index("ix_rentals_status_expires_at")
+        batch_op.drop_index(batch_op.f("ix_rentals_next_notice_at"))
 
     op.drop_table("rentals")
     with op.batch_alter_table("relay_starts", schema=None) as batch_op:
@@ -1174,16 +1706,51 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_relay_meters_rental_id"))
 
     op.drop_table("relay_meters")
+    with op.batch_alter_table("receipts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_receipts_status"))
+        batch_op.drop_index(batch_op.f("ix_receipts_order_id"))
+        batch_op.drop_index(batch_op.f("ix_receipts_digest"))
+
+    op.drop_table("receipts")
     with op.batch_alter_table("port_claims", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_port_claims_placement_id"))
         batch_op.drop_index(batch_op.f("ix_port_claims_free_at"))
 
     op.drop_table("port_claims")
+    with op.batch_alter_table("payments", schema=None) as batch_op:
+        batch_op.drop_index("ix_payments_status_ask_at")
+
+    op.drop_table("payments")
+    with op.batch_alter_table("order_earnings", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_order_earnings_order_id"))
+        batch_op.drop_index(batch_op.f("ix_order_earnings_last_day"))
+
+    op.drop_table("order_earnings")
+    with op.batch_alter_table("linked_devices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_linked_devices_device_id"))
+
+    op.drop_table("linked_devices")
+    with op.batch_alter_table("journal_entries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_journal_entries_order_id"))
+        batch_op.drop_index(batch_op.f("ix_journal_entries_booked_on"))
+
+    op.drop_table("journal_entries")
     with op.batch_alter_table("device_presence", schema=None) as batch_op:
         batch_op.drop_index("ix_device_presence_user_id")
         batch_op.drop_index(batch_op.f("ix_device_presence_server_id"))
 
     op.drop_table("device_presence")
+    with op.batch_alter_table("acl_usage", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_acl_usage_is_watched"))
+
+    op.drop_table("acl_usage")
+    with op.batch_alter_table("acl_rotations", schema=None) as batch_op:
+        batch_op.drop_index("ix_acl_rotations_user_id_id")
+        batch_op.drop_index("ix_acl_rotations_status_id")
+        batch_op.drop_index("ix_acl_rotations_job_id_status")
+        batch_op.drop_index(batch_op.f("ix_acl_rotations_begun_at"))
+
+    op.drop_table("acl_rotations")
     with op.batch_alter_table("user_server_association", schema=None) as batch_op:
         batch_op.drop_index("ix_user_server_association_server_id")
 
@@ -1193,6 +1760,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_user_containers_server_id_gone_at")
 
     op.drop_table("user_containers")
+    with op.batch_alter_table("tailnet_links", schema=None) as batch_op:
+        batch_op.drop_index("ix_tailnet_links_wants_devices_look_at")
+
+    op.drop_table("tailnet_links")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("ix_sessions_user_id_ended_at")
         batch_op.drop_index(batch_op.f("ix_sessions_expires_at"))
@@ -1232,17 +1803,31 @@ def downgrade() -> None:
     op.drop_table("relay_admissions")
     op.drop_table("refused_host_keys")
     op.drop_table("probe_votes")
+    with op.batch_alter_table("plan_prices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_plan_prices_plan_id"))
+
+    op.drop_table("plan_prices")
     with op.batch_alter_table("password_resets", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_password_resets_user_id"))
         batch_op.drop_index(batch_op.f("ix_password_resets_expires_at"))
 
     op.drop_table("password_resets")
     op.drop_table("pairing_windows")
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_orders_user_id"))
+        batch_op.drop_index("ix_orders_status_id")
+        batch_op.drop_index("ix_orders_status_closes_at")
+        batch_op.drop_index(batch_op.f("ix_orders_plan_id"))
+        batch_op.drop_index(batch_op.f("ix_orders_paid_at"))
+        batch_op.drop_index(batch_op.f("ix_orders_distributor_id"))
+
+    op.drop_table("orders")
     with op.batch_alter_table("monitoring_logs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_monitoring_logs_timestamp"))
         batch_op.drop_index("ix_monitoring_logs_server_id_metric_timestamp")
 
     op.drop_table("monitoring_logs")
+    op.drop_table("monitoring_hours")
     op.drop_table("devices")
     with op.batch_alter_table("device_knocks", schema=None) as batch_op:
         batch_op.drop_index("ix_device_knocks_user_id_status_last_at")
@@ -1256,14 +1841,21 @@ def downgrade() -> None:
 
     op.drop_table("channel_messages")
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
+        batch_op.drop_index("ix_acl_versions_status_due_at")
         batch_op.drop_index(batch_op.f("ix_acl_versions_rental_id"))
 
     op.drop_table("acl_versions")
+    with op.batch_alter_table("acl_pushes", schema=None) as batch_op:
+        batch_op.drop_index("ix_acl_pushes_user_id_id")
+        batch_op.drop_index("ix_acl_pushes_status_due_at")
+
+    op.drop_table("acl_pushes")
     with op.batch_alter_table("acl_logs", schema=None) as batch_op:
         batch_op.drop_index("ix_acl_logs_user_id_id")
         batch_op.drop_index(batch_op.f("ix_acl_logs_created_at"))
 
     op.drop_table("acl_logs")
+    op.drop_table("acl_jobs")
     with op.batch_alter_table("acl_downloads", schema=None) as batch_op:
         batch_op.drop_index("ix_acl_downloads_user_id_id")
         batch_op.drop_index(batch_op.f("ix_acl_downloads_created_at"))
@@ -1273,6 +1865,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_acl_addresses_user_id"))
 
     op.drop_table("acl_addresses")
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.drop_index("ix_users_status_deregister_at")
+        batch_op.drop_index(batch_op.f("ix_users_former_email_key"))
+
     op.drop_table("users")
     with op.batch_alter_table("user_logs", schema=None) as batch_op:
         batch_op.drop_index("ix_user_logs_user_id_id")
@@ -1311,6 +1907,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_plans_duration_days"))
 
     op.drop_table("plans")
+    with op.batch_alter_table("payment_notices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_payment_notices_order_number"))
+
+    op.drop_table("payment_notices")
+    op.drop_table("payment_channels")
     op.drop_table("panel_keys")
     with op.batch_alter_table("notification_channels", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_notification_channels_failing_since"))
@@ -1326,6 +1927,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_allowances_updated_at"))
 
     op.drop_table("mail_allowances")
+    with op.batch_alter_table("ledger_accounts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ledger_accounts_user_id"))
+
+    op.drop_table("ledger_accounts")
+    op.drop_table("finance_marks")
+    op.drop_table("finance_days")
     with op.batch_alter_table("device_networks", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_networks_last_at"))
 

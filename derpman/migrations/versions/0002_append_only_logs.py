@@ -1,6 +1,7 @@
-"""Let the database itself refuse to change or remove rows of the operation log.
+"""Let the database itself refuse to change or remove rows of the operation log and the ledger.
 
-A migration that makes `system_logs` anew (SQLite's batch mode does) must make these triggers anew.
+A migration that makes one of these tables anew (SQLite's batch mode does) must make its triggers
+anew.
 
 Revision ID: 0002
 Revises: 0001
@@ -16,7 +17,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-TEXT = "system_logs rows are never changed or removed"
+TABLES = ("system_logs", "journal_entries", "ledger_transfers")
 NEEDS_SUPER = 1419
 """MySQL with a binary log wants log_bin_trust_function_creators=1 or SUPER for triggers."""
 
@@ -25,21 +26,23 @@ log = logging.getLogger(__name__)
 
 def upgrade() -> None:
     dialect = op.get_bind().dialect.name
-    if dialect == "postgresql":
-        op.execute(
-            "CREATE FUNCTION refuse_system_log_change() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{TEXT}'; END $$"
-        )
-    for verb in ("UPDATE", "DELETE"):
-        statement = f"CREATE TRIGGER system_logs_no_{verb.lower()} BEFORE {verb} ON system_logs "
-        if dialect == "sqlite":
-            op.execute(f"{statement} BEGIN SELECT RAISE(ABORT, '{TEXT}'); END")
-        elif dialect == "postgresql":
-            op.execute(f"{statement} FOR EACH ROW EXECUTE FUNCTION refuse_system_log_change()")
-        else:
-            _create_on_mysql(
-                f"{statement} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{TEXT}'"
+    for table in TABLES:
+        text = f"{table} rows are never changed or removed"
+        if dialect == "postgresql":
+            op.execute(
+                f"CREATE FUNCTION refuse_{table}_change() RETURNS trigger LANGUAGE plpgsql AS "
+                f"$$ BEGIN RAISE EXCEPTION '{text}'; END $$"
             )
+        for verb in ("UPDATE", "DELETE"):
+            statement = f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            if dialect == "sqlite":
+                op.execute(f"{statement} BEGIN SELECT RAISE(ABORT, '{text}'); END")
+            elif dialect == "postgresql":
+                op.execute(f"{statement} FOR EACH ROW EXECUTE FUNCTION refuse_{table}_change()")
+            else:
+                _create_on_mysql(
+                    f"{statement} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{text}'"
+                )
 
 
 def _create_on_mysql(statement: str) -> None:
@@ -51,14 +54,15 @@ def _create_on_mysql(statement: str) -> None:
         log.warning(
             "MySQL does not let this account make triggers: set "
             "log_bin_trust_function_creators=1 and migrate again from 0001, "
-            "or system_logs is protected by the application alone"
+            "or the operation log and the ledger are protected by the application alone"
         )
 
 
 def downgrade() -> None:
     dialect = op.get_bind().dialect.name
-    for verb in ("update", "delete"):
-        on_table = " ON system_logs" if dialect == "postgresql" else ""
-        op.execute(f"DROP TRIGGER IF EXISTS system_logs_no_{verb}{on_table}")
-    if dialect == "postgresql":
-        op.execute("DROP FUNCTION refuse_system_log_change()")
+    for table in TABLES:
+        for verb in ("update", "delete"):
+            on_table = f" ON {table}" if dialect == "postgresql" else ""
+            op.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}{on_table}")
+        if dialect == "postgresql":
+            op.execute(f"DROP FUNCTION refuse_{table}_change()")
