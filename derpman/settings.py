@@ -90,6 +90,20 @@ class Settings(BaseSettings):
     acl_grace_days: int = Field(
         default=0, ge=0, le=30, description="Days an ACL goes on working after its 32 days."
     )
+    acl_settle_seconds: float = Field(
+        default=300,
+        ge=1,
+        le=86400,
+        description="For so long no device of a customer must be on a relay of his old ACL version, "
+        "and one on the new, before the old relays are retired early.",
+    )
+    acl_rotations_per_minute: int = Field(
+        default=60,
+        ge=1,
+        le=10_000,
+        description="For how many customers new relays may be begun in a minute over all servers, "
+        "when versions are followed by the next ones.",
+    )
     region_base: int = Field(
         default=931,
         ge=902,
@@ -116,6 +130,13 @@ class Settings(BaseSettings):
         gt=0,
         description="What a server's line can carry at most. A count beyond it is not billed "
         "until an admin has looked at it.",
+    )
+    probe_seconds: float = Field(
+        default=0.5,
+        ge=0.1,
+        le=30,
+        description="How often the servers' worker looks at each server. Slower saves the panel's "
+        "processor, and finds a dead server later.",
     )
     session_days: int = Field(
         default=30, ge=1, le=365, description="Days a log-in lasts without use."

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from derpman.containers import reconcile
 from derpman.devices import sightings
 from derpman.devices.sightings import PresenceBook
+from derpman.ha.probing import Prober
 from derpman.kit.dispatch import Dispatcher, resume
 from derpman.kit.errors import Unavailable
 from derpman.kit.work import UnitOfWork
@@ -34,6 +35,7 @@ TASK_MODULES: list[str] = [
     "derpman.users.tasks",
     "derpman.devices.tasks",
     "derpman.kit.tasks",
+    "derpman.monitoring.tasks",
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
     "derpman.serials.tasks",
@@ -79,6 +81,7 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="16", minute="10"),  # ten past midnight in Beijing
     },
     "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
+    "forget old metrics": {"task": "monitoring.forget_old", "schedule": crontab(minute="52")},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""
@@ -197,6 +200,7 @@ def run_servers(system: System) -> None:
                 wake=system.wake,
                 panel=Panel(rounds),
                 build_dir=system.settings.build_dir,
+                beside=Prober(system.edge(), every_seconds=system.settings.probe_seconds).run,
             )
         )
     finally:

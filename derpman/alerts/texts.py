@@ -18,6 +18,18 @@ TEXTS: dict[str, Text] = {
         en="Server {server_id} ({region}, {ip}) cannot be reached: {error}",
         zh="服务器 {server_id}（{region}，{ip}）无法连接：{error}",
     ),
+    "relays_unreachable": Text(
+        en="Server {server_id} ({region}, {ip}) answers the panel, and its relays cannot be "
+        "reached from outside: look at its firewall and the cloud's security group",
+        zh="服务器 {server_id}（{region}，{ip}）可以连接，但其中继无法从外部访问："
+        "请检查防火墙和云平台的安全组",
+    ),
+    "server_dead": Text(
+        en="Server {server_id} ({region}, {ip}) is dead: {observers} other servers agree; its "
+        "relays are moved",
+        zh="服务器 {server_id}（{region}，{ip}）已失效：{observers} 台其他服务器一致确认，"
+        "其中继正在迁移",
+    ),
     "unordered_relay": Text(
         en="Relay {relay_id} on server {server_id} was ordered by nobody and is being removed",
         zh="服务器 {server_id} 上的中继 {relay_id} 没有对应的租赁，正在移除",

@@ -1,4 +1,4 @@
-"""The table of metrics."""
+"""The tables of metrics: every value, and the hours they are summed up in."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ class MonitoringLog(Base):
     metric: Mapped[str] = mapped_column(String(64))
     value: Mapped[float] = mapped_column()
     timestamp: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class MonitoringHour(Base):
+    """The values of one metric of one server within one hour, summed up as they come."""
+
+    __tablename__ = "monitoring_hours"
+
+    server_id: Mapped[int] = mapped_column(
+        ForeignKey("servers.id"), primary_key=True, autoincrement=False
+    )
+    metric: Mapped[str] = mapped_column(String(64), primary_key=True)
+    hour_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    samples: Mapped[int] = mapped_column()
+    total: Mapped[float] = mapped_column()
+    most: Mapped[float] = mapped_column()

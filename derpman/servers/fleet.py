@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import structlog
 
 from derpman.kit.wake import Wake
 from derpman.kit.work import Edge
-from derpman.servers import leases, transports
+from derpman.servers import health, leases, transports
 from derpman.servers.errors import LeaseLost
 from derpman.servers.link import Connect, Link, Panel
 from derpman.servers.release import RelayImage, built_image, sign
@@ -36,6 +36,7 @@ THREADS = 8
 """Transactions at once. Each server has at most three under way, so one cannot use them up."""
 
 log = structlog.get_logger(__name__)
+Beside = Callable[["Fleet"], Coroutine[Any, Any, None]]
 
 
 class Fleet:
@@ -50,7 +51,9 @@ class Fleet:
         build_dir: Path,
         connect: Connect = transports.connect,
         worker: str | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        """`beside` runs as long as the fleet does and may use its links; it must not raise."""
         self.worker = worker or f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.links: dict[int, Link] = {}
         self._edge = edge
@@ -58,6 +61,7 @@ class Fleet:
         self._panel = panel
         self._build_dir = build_dir
         self._connect = connect
+        self._beside = beside
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="servers")
         self._awake = asyncio.Event()
@@ -75,10 +79,14 @@ class Fleet:
                     loop.call_soon_threadsafe(self._awake.set)
 
         unlisten = self._wake.listen(heard)
+        beside = asyncio.create_task(self._beside(self)) if self._beside else None
         try:
             await self._keep()
         finally:
             unlisten()
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
             await self._end(list(self._tasks))
             with contextlib.suppress(Exception):  # the leases run out by themselves
                 async with asyncio.timeout(END_SECONDS):
@@ -154,7 +162,8 @@ class Fleet:
         for server_id, link in list(self.links.items()):
             if link.silent_seconds > SILENT_SECONDS and not link.is_lost:
                 with contextlib.suppress(LeaseLost):
-                    await self.write(leases.lose, server_id)
+                    evidence = {"silent_seconds": round(link.silent_seconds)}
+                    await self.write(health.change, server_id, "lose", health.NO_CONTACT, evidence)
                     link.is_lost = True
 
     async def _drop_ended(self) -> None:

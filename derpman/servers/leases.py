@@ -15,20 +15,15 @@ from typing import Any
 
 from sqlalchemy import Select, or_, select, update
 
-from derpman.alerts import service as alerts
-from derpman.alerts.models import Severity
 from derpman.kit.db import changed
-from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.servers.errors import LeaseLost
 from derpman.servers.models import Server, ServerLink
 from derpman.servers.protocol import Hello
-from derpman.servers.states import TRANSITIONS, ServerStatus
+from derpman.servers.states import IN_TOUCH
 
 LEASE = timedelta(seconds=15)
-HELD = (ServerStatus.HEALTHY, ServerStatus.UNHEALTHY)
-"""States in which a server has a link."""
 LOAD_STEP = 0.05
 """A server's load is written when it moved by this much: its row is a busy one."""
 
@@ -64,7 +59,7 @@ def _free(work: UnitOfWork) -> Select[int]:
         select(Server.id)
         .join(ServerLink, ServerLink.server_id == Server.id)
         .where(
-            Server.status.in_(HELD),
+            Server.status.in_(IN_TOUCH),
             or_(ServerLink.leased_until.is_(None), ServerLink.leased_until < work.now),
         )
     )
@@ -93,7 +88,7 @@ def renew(work: UnitOfWork, worker: str, most: int) -> set[int]:
         .where(
             ServerLink.leased_by == worker,
             ServerLink.leased_until == until,
-            Server.status.in_(HELD),
+            Server.status.in_(IN_TOUCH),
         )
     )
     return set(held)
@@ -123,6 +118,11 @@ def _write(work: UnitOfWork, worker: str, server_id: int, **values: object) -> N
     )
     if written == 0:
         raise LeaseLost(server_id)
+
+
+def prove(work: UnitOfWork, worker: str, server_id: int) -> None:
+    """Make sure that the worker holds the server, until the transaction ends; or LeaseLost."""
+    _write(work, worker, server_id, leased_by=worker)
 
 
 def record_hello(work: UnitOfWork, worker: str, server_id: int, hello: Hello) -> ServerLink:
@@ -207,7 +207,6 @@ def record_snapshot(
     _write(work, worker, server_id, **values)
     observe(work, server_id, snapshot)
     if snapshot["whole"]:  # afterwards: the server's row comes late in the order of locks
-        _recover(work, server_id)
         load = round(float(host.get("cpu_fraction", 0.0)), 2)
         work.session.execute(
             update(Server)
@@ -222,38 +221,3 @@ def record_snapshot(
 def record_trouble(work: UnitOfWork, worker: str, server_id: int, code: str, detail: str) -> None:
     """Write down why there is no contact, or what the node refuses."""
     _write(work, worker, server_id, error=code, error_detail=detail or None)
-
-
-def lose(work: UnitOfWork, worker: str, server_id: int) -> None:
-    """A server has been silent for too long: nothing new is placed there, operators are told."""
-    _write(work, worker, server_id, leased_by=worker)
-    server = work.session.get(Server, server_id, populate_existing=True)
-    if server is None or server.status is not ServerStatus.HEALTHY:
-        return
-    server.status = next_state(TRANSITIONS, server.status, "lose")
-    server.updated_at = work.now
-    link = work.session.get_one(ServerLink, server_id)
-    params = {"server_id": server_id, "ip": server.ip, "region": server.region, "error": link.error}
-    alerts.raise_alert(
-        work,
-        alert_type="server_unreachable",
-        severity=Severity.CRITICAL,
-        object_key=str(server_id),
-        params=params,
-    )
-    logs.record_server(
-        work, server_id=server_id, action="lose", result="failed", detail={"error": link.error}
-    )
-    work.wake("live")
-
-
-def _recover(work: UnitOfWork, server_id: int) -> None:
-    status = work.session.scalar(select(Server.status).where(Server.id == server_id))
-    if status is not ServerStatus.UNHEALTHY:
-        return
-    server = work.session.get_one(Server, server_id, populate_existing=True)
-    server.status = next_state(TRANSITIONS, server.status, "recover")
-    server.updated_at = work.now
-    alerts.resolve_alert(work, alert_type="server_unreachable", object_key=str(server_id))
-    logs.record_server(work, server_id=server_id, action="recover", result="ok")
-    work.wake("live")

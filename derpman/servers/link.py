@@ -73,6 +73,9 @@ class Link:
         self.server_id = server_id
         self.heard_at = time.monotonic()
         """When the node last said something; at first, when we began to listen."""
+        self.began_at = time.monotonic()
+        self.node: NodeClient | None = None
+        """The connection while there is one, for whoever asks the node something besides."""
         self.is_lost = False
         """The row says that the server is unhealthy, or may say so."""
         self._desk = desk
@@ -118,11 +121,15 @@ class Link:
             self.heard_at = time.monotonic()
             # A node that lost its state, or another one at the same address, starts anew.
             force = hello.generation != link.applied_generation
-            await _first_end(
-                self._converge(node, force),
-                self._observe(node, link.cursor),
-                self._equip(node, hello),
-            )
+            self.node = node
+            try:
+                await _first_end(
+                    self._converge(node, force),
+                    self._observe(node, link.cursor),
+                    self._equip(node, hello),
+                )
+            finally:
+                self.node = None
 
     async def _converge(self, node: NodeClient, force: bool) -> None:
         while True:

@@ -55,6 +55,13 @@ class Server(Base):
     margin_percent: Mapped[int | None] = mapped_column()
     """At this share of the allowance `at_margin` is done; empty: nothing is."""
     at_margin: Mapped[AtMargin] = mapped_column(enum_column(AtMargin), default=AtMargin.STOP)
+    draining_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when it takes no new relays, because an operator wants it empty."""
+    is_moving_off: Mapped[bool] = mapped_column(default=False)
+    """Its relays are moved to other servers while it drains."""
+    leaving_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when it is to be removed as soon as it is empty."""
+    leave_reason: Mapped[str | None] = mapped_column(String(500))
     halted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Since when none of its relays runs, because its allowance is used up."""
     port_from: Mapped[int] = mapped_column()
@@ -102,6 +109,66 @@ class ServerLink(Base):
     """The host's figures of the last whole snapshot, as JSON."""
     rates: Mapped[str | None] = mapped_column(LongText)
     """Bytes per second of the relays that send, by id, of the last whole snapshot, as JSON."""
+
+
+class ServerHealth(Base):
+    """Why a server is in its state of health, and how often it was lost lately."""
+
+    __tablename__ = "server_health"
+
+    server_id: Mapped[int] = mapped_column(
+        ForeignKey("servers.id"), primary_key=True, autoincrement=False
+    )
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    cause: Mapped[str | None] = mapped_column(String(32))
+    """`no_contact` or `relays_unreachable`; empty when nothing is wrong."""
+    losses: Mapped[int] = mapped_column(default=0)
+    lost_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    settles_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When a server that came back counts as healthy, if it stays."""
+
+
+class ServerHealthChange(Base):
+    """The history of servers' states: when, from which to which, why, on what evidence."""
+
+    __tablename__ = "server_health_changes"
+    __table_args__ = (Index("ix_server_health_changes_server_id_id", "server_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    before: Mapped[ServerStatus] = mapped_column(enum_column(ServerStatus))
+    after: Mapped[ServerStatus] = mapped_column(enum_column(ServerStatus))
+    cause: Mapped[str | None] = mapped_column(String(32))
+    evidence: Mapped[str] = mapped_column(Text)
+    """What was seen by whom, as JSON."""
+
+
+class ProbeVote(Base):
+    """What one server sees of another that the panel misses."""
+
+    __tablename__ = "probe_votes"
+
+    target_id: Mapped[int] = mapped_column(
+        ForeignKey("servers.id"), primary_key=True, autoincrement=False
+    )
+    observer_id: Mapped[int] = mapped_column(
+        ForeignKey("servers.id"), primary_key=True, autoincrement=False
+    )
+    misses: Mapped[int] = mapped_column()
+    """How often in a row it was not reached; 0: it was."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RefusedHostKey(Base):
+    """The host key of a server that was given up: never trusted again."""
+
+    __tablename__ = "refused_host_keys"
+
+    fingerprint: Mapped[str] = mapped_column(String(128), primary_key=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(String(500))
 
 
 class ServerJob(Base):

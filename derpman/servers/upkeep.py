@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import asyncssh
 from sqlalchemy import select, update
 
-from derpman.alerts import service as alerts
 from derpman.kit.db import changed
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
-from derpman.servers import jobs
+from derpman.servers import health, jobs
 from derpman.servers.errors import (
     AlreadyAdded,
     ChangedMeanwhile,
@@ -249,7 +248,7 @@ def remove(
         before={"ip": server.ip, "region": server.region},
         after={"reason": reason},
     )
-    alerts.resolve_alert(work, alert_type="server_unreachable", object_key=str(server_id))
+    health.resolve_alerts(work, server_id=server_id)
     work.wake("servers")
     return jobs.queue(work, server_id=server_id, kind="remove", waits=waits)
 

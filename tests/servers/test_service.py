@@ -15,7 +15,7 @@ from derpman.alerts.models import SystemAlert
 from derpman.kit.states import IllegalTransition
 from derpman.kit.work import Edge
 from derpman.logs.models import ServerLog, SystemLog
-from derpman.servers import jobs, leases, service, upkeep
+from derpman.servers import health, jobs, leases, service, upkeep
 from derpman.servers.adding import propose_capacity, public_key
 from derpman.servers.errors import (
     AlreadyAdded,
@@ -270,7 +270,7 @@ def test_of_two_that_ask_for_a_job_at_once_one_gets_it(edge: Edge, add_server: A
 def test_the_alert_of_a_removed_server_is_over(edge: Edge, add_server: AddServer) -> None:
     server_id = add_server()
     edge(leases.renew, "one", 16)
-    edge(leases.lose, "one", server_id)
+    edge(health.change, "one", server_id, "lose", health.NO_CONTACT, {})
     edge(upkeep.remove, server_id=server_id)
     found = select(SystemAlert).where(SystemAlert.open_key.is_not(None))
     assert edge.read(lambda work: list(work.session.scalars(found))) == []

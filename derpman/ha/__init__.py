@@ -1,0 +1,1 @@
+"""Health of servers, moving relays between them, and failover."""
