@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, func, or_, select
 
-from derpman.containers.models import Placement
+from derpman.containers.models import Admission, Placement
 from derpman.containers.states import REACHED, Observed, Wanted
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
@@ -91,3 +91,8 @@ def users_on(work: UnitOfWork, *, server_id: int) -> Sequence[int]:
         .distinct()
         .order_by(Placement.user_id)
     ).all()
+
+
+def admitted_keys(work: UnitOfWork, *, user_id: int) -> set[str]:
+    """Return the node keys that a user's relays let in."""
+    return set(work.session.scalars(select(Admission.node_key).where(Admission.user_id == user_id)))
