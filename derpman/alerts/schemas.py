@@ -1,4 +1,4 @@
-"""JSON of alerts: `message` is English; translate by `alert_type` and `params`."""
+"""JSON of alerts: `message` is English, `message_zh` Chinese."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from derpman.alerts.models import Severity, SystemAlert
+from derpman.alerts.texts import sentence
 from derpman.kit.paging import PageQuery
 from derpman.kit.types import Line, Out, Part
 
@@ -29,6 +30,7 @@ class AlertOut(Part):
     alert_type: str
     severity: Severity
     message: str
+    message_zh: str = ""
     params: Annotated[dict[str, Any], BeforeValidator(_loaded)]
     resolved: bool
     count: int
@@ -41,7 +43,12 @@ class AlertOut(Part):
     def of(cls, alert: SystemAlert) -> AlertOut:
         """Return an alert and what may be done with it."""
         out = cls.model_validate(alert)
-        return out.model_copy(update={"allowed_actions": [] if alert.resolved else ["resolve"]})
+        return out.model_copy(
+            update={
+                "message_zh": sentence(alert.alert_type, out.params, "zh-CN"),
+                "allowed_actions": [] if alert.resolved else ["resolve"],
+            }
+        )
 
 
 CSV_COLUMNS = (

@@ -83,8 +83,8 @@ class Live:
                         yield "event: end\ndata: {}\n\n"
                     elif picture:
                         yield f"data: {json.dumps(picture, separators=(',', ':'), default=str)}\n\n"
-                    else:
-                        yield ": still here\n\n"
+                    else:  # an event and no comment: scripts do not see those
+                        yield "event: still\ndata: {}\n\n"
                     if await request.is_disconnected():
                         return
             finally:
