@@ -2,6 +2,7 @@
 //
 //	derpman-node serve     the daemon; -h lists its settings
 //	derpman-node stdio     joins standard input and output to the daemon's socket
+//	derpman-node check     reads the settings of serve and says what is wrong with them
 //	derpman-node version
 package main
 
@@ -15,8 +16,10 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"derpman/node/internal/config"
+	"derpman/node/internal/launch"
 	"derpman/node/internal/node"
 	"derpman/node/internal/runtime"
 	"derpman/node/internal/runtime/docker"
@@ -34,6 +37,8 @@ func main() {
 		err = serve(os.Args[2:])
 	case "stdio":
 		err = stdio(os.Args[2:])
+	case "check":
+		_, err = config.Load(os.Args[2:])
 	case "version":
 		fmt.Println(node.Version)
 	default:
@@ -49,7 +54,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: derpman-node serve | stdio | version")
+	fmt.Fprintln(os.Stderr, "usage: derpman-node serve | stdio | check | version")
 	os.Exit(2)
 }
 
@@ -59,6 +64,9 @@ func serve(arguments []string) error {
 		return err
 	}
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	if err := launch.Enter(c.State, c.Socket, time.Duration(c.TrialSeconds)*time.Second); err != nil {
+		return err
+	}
 	// A hundred relays fit into 60 MB if garbage is not left lying about.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(48 << 20)
@@ -68,12 +76,16 @@ func serve(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(c, rt)
+	n, err := node.Open(c, rt, arguments)
 	if err != nil {
 		return err
 	}
 	slog.Info("node starts", "version", node.Version, "runtime", rt.Name(), "socket", c.Socket)
-	return run(ctx, stop, n, server.New(n, c.Socket, c.Group))
+	err = run(ctx, stop, n, server.New(n, c.Socket, c.Group))
+	if errors.Is(err, node.ErrRestart) {
+		return launch.Again()
+	}
+	return err
 }
 
 // run ends both parts when one of them does.

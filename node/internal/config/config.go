@@ -34,6 +34,7 @@ type Config struct {
 	Admission      string `json:"admission"`
 	RelayMemory    int64  `json:"relay_memory"`
 	StopRelays     bool   `json:"stop_relays"`
+	TrialSeconds   int    `json:"trial_seconds"`
 }
 
 // Load takes the defaults, then the file, then the flags.
@@ -47,6 +48,8 @@ func Load(arguments []string) (*Config, error) {
 		Ports:       "1024-65535",
 		Admission:   "127.0.0.1:0",
 		RelayMemory: 256 << 20,
+
+		TrialSeconds: 45,
 	}
 	// The file must be read before the flags are, which may name it.
 	path, required := DefaultPath, false
@@ -92,6 +95,7 @@ func declare(flags *flag.FlagSet, c *Config, path *string) {
 	flags.StringVar(&c.AuthorizedKeys, "authorized-keys", c.AuthorizedKeys, "file whose line for the panel retire removes")
 	flags.StringVar(&c.Admission, "admission", c.Admission, "loopback address that relays ask; port 0 chooses one and keeps it")
 	flags.BoolVar(&c.StopRelays, "stop-relays", c.StopRelays, "stop the relays when the node is told to end (they outlive it otherwise)")
+	flags.IntVar(&c.TrialSeconds, "trial-seconds", c.TrialSeconds, "how long an upgraded program may take to prove itself")
 	flags.Int64Var(&c.RelayMemory, "relay-memory", c.RelayMemory, "memory limit of a relay's container in bytes")
 }
 
@@ -114,6 +118,9 @@ func (c *Config) read(path string, required bool) error {
 func (c *Config) check() error {
 	if c.Runtime != "docker" && c.Runtime != "process" {
 		return fmt.Errorf("runtime %q is neither docker nor process", c.Runtime)
+	}
+	if c.TrialSeconds < 1 || c.TrialSeconds > 3600 {
+		return fmt.Errorf("trial seconds %d are not 1 to 3600", c.TrialSeconds)
 	}
 	if _, err := c.PortRange(); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"derpman/node/internal/disk"
 	"derpman/node/internal/host"
 	"derpman/node/internal/journal"
+	"derpman/node/internal/launch"
 	"derpman/node/internal/metering"
 	"derpman/node/internal/protocol"
 	"derpman/node/internal/relay"
@@ -30,8 +31,11 @@ import (
 	"derpman/node/internal/survey"
 )
 
-// Version of this program.
-const Version = "0.1.0"
+// Version of this program; tests build others with the linker's -X.
+var Version = "0.1.0"
+
+// ErrRestart ends Run when another binary is to take over.
+var ErrRestart = errors.New("the node restarts")
 
 // Node is the state of one server and all that works on it.
 type Node struct {
@@ -51,8 +55,12 @@ type Node struct {
 	ctx       context.Context // of Run
 
 	applying  sync.Mutex // one apply, listen or retire at a time
-	uploading sync.Mutex
-	upload    upload
+	image     intake
+	program   intake
+	arguments []string      // this program was started with
+	sum       string        // SHA-256 of this program
+	ends      bool          // an upgrade is complete; guarded by program.mu
+	restart   chan struct{} // closed when the node is to begin anew
 
 	mu         sync.Mutex
 	generation int64
@@ -61,10 +69,11 @@ type Node struct {
 	running    sync.WaitGroup
 }
 
-// Open reads the state of the server from disk. Nothing runs yet.
-func Open(c *config.Config, rt runtime.Runtime) (*Node, error) {
+// Open reads the state of the server from disk. Nothing runs yet. The
+// arguments are those an upgraded program would be started with.
+func Open(c *config.Config, rt runtime.Runtime, arguments []string) (*Node, error) {
 	n := &Node{
-		config: c, runtime: rt,
+		config: c, runtime: rt, arguments: arguments, sum: launch.Sum("/proc/self/exe"), restart: make(chan struct{}),
 		meter: host.NewMeter(c.State), changes: newChanges(),
 		listeners: survey.NewListeners(), relays: make(map[int64]*relay.Relay), removing: make(map[string]bool),
 	}
@@ -75,6 +84,8 @@ func Open(c *config.Config, rt runtime.Runtime) (*Node, error) {
 	if n.release, err = c.Release(); err != nil {
 		return nil, err
 	}
+	n.image = intake{kind: "image", path: n.path("image.part"), release: n.release}
+	n.program = intake{kind: "upgrade", path: n.path("program.part"), release: n.release}
 	if err := os.MkdirAll(n.path("relays"), 0o700); err != nil {
 		return nil, err
 	}
@@ -157,6 +168,9 @@ func (n *Node) keepHouse(ctx context.Context, served <-chan error) error {
 			return nil
 		case err := <-served:
 			return fmt.Errorf("admission ended: %w", err)
+		case <-n.restart:
+			n.env.StopLast = false // they run on under the other program
+			return ErrRestart
 		case <-second.C:
 		}
 		n.ledger.Save()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"derpman/node/internal/host"
+	"derpman/node/internal/launch"
 	"derpman/node/internal/protocol"
 	"derpman/node/internal/relay"
 )
@@ -24,6 +25,7 @@ func (n *Node) Hello(ctx context.Context) protocol.Hello {
 			CPUs: host.CPUs(), MemoryBytes: host.Memory(), DiskFreeBytes: host.DiskFree(n.config.State),
 			Kernel: host.Kernel(),
 		},
+		Program: n.sum, Upgrade: launch.Last(n.config.State),
 	}
 	if label, err := n.runtime.Label(ctx); err == nil && label != "" {
 		hello.RelayLabel = &label

@@ -59,7 +59,26 @@ type Hello struct {
 	RelayLabel *string   `json:"relay_label"`
 	Generation int64     `json:"generation"`
 	Host       HelloHost `json:"host"`
+	// Program is the SHA-256 of the binary that runs, in hex.
+	Program string    `json:"program"`
+	Upgrade *Upgraded `json:"upgrade"`
 }
+
+// Upgraded is how the last upgrade of the program went.
+type Upgraded struct {
+	Version string    `json:"version"`
+	SHA256  string    `json:"sha256"`
+	Result  string    `json:"result"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+}
+
+// Results of an upgrade.
+const (
+	UpgradeOnTrial    = "on_trial"
+	UpgradeConfirmed  = "confirmed"
+	UpgradeRolledBack = "rolled_back"
+)
 
 // HelloHost is what the panel proposes a capacity from.
 type HelloHost struct {
@@ -153,6 +172,7 @@ const (
 type RelayStatus struct {
 	ID                 int64      `json:"id"`
 	Generation         int64      `json:"generation"`
+	Label              *string    `json:"label"`
 	State              State      `json:"state"`
 	Reason             *string    `json:"reason"`
 	StartID            *string    `json:"start_id"`
@@ -247,6 +267,35 @@ type ImageReceived struct {
 	Received int64   `json:"received"`
 	Complete bool    `json:"complete"`
 	Label    *string `json:"label"`
+}
+
+// UseImage goes back to an image that was in place before.
+type UseImage struct {
+	Label string `json:"label"`
+}
+
+// Remake has one relay made anew, from the image that is in place.
+type Remake struct {
+	Relay int64  `json:"relay"`
+	Label string `json:"label"`
+}
+
+// Upgrade is one chunk of a signed binary of this program.
+type Upgrade struct {
+	Version   string `json:"version"`
+	Size      int64  `json:"size"`
+	SHA256    string `json:"sha256"`
+	Signature []byte `json:"signature"`
+	Offset    int64  `json:"offset"`
+	Data      []byte `json:"data"`
+}
+
+// UpgradeReceived says how much of the binary the node has. When it is
+// complete, the node restarts with it, unless it runs already.
+type UpgradeReceived struct {
+	Received int64 `json:"received"`
+	Complete bool  `json:"complete"`
+	Restarts bool  `json:"restarts"`
 }
 
 // Probe asks what this server sees of others.

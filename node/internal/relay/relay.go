@@ -48,6 +48,7 @@ type Relay struct {
 	checks  *protocol.Checks
 	session *session
 	stance  stance // what the goroutine last acted upon
+	remake  string // label of the image it is to be made anew from, once
 
 	// Of the relay's goroutine alone.
 	failures  int       // starts in a row that did not last
@@ -93,6 +94,23 @@ func (r *Relay) Compare(found []runtime.Instance) {
 		return
 	}
 	r.Wake()
+}
+
+// Remake has the relay made anew from the image with the label, unless it runs on that.
+func (r *Relay) Remake(label string) {
+	r.mu.Lock()
+	r.remake = label
+	r.mu.Unlock()
+	r.Wake()
+}
+
+// outdated says, once, that the relay was asked to be made anew from another image.
+func (r *Relay) outdated(session *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	asked := r.remake
+	r.remake = ""
+	return asked != "" && session.instance.Label != asked
 }
 
 // Wanted is what Want last said.
@@ -257,6 +275,9 @@ func (r *Relay) Status() protocol.RelayStatus {
 	r.env.Ledger.Report(r.ID, &status)
 	if session != nil {
 		status.Generation = session.instance.Generation
+		if label := session.instance.Label; label != "" {
+			status.Label = &label
+		}
 		status.Presence = session.watcher.Present()
 	}
 	status.Connections = len(status.Presence)

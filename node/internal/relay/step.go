@@ -142,7 +142,7 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 			r.env.Journal.Event(r.ID, "check_failed", map[string]any{"reason": reason, "restarted": true})
 		}
 		running = nil
-	case run && session.instance.Spec != spec:
+	case run && (session.instance.Spec != spec || r.outdated(session)):
 		r.set(protocol.Starting, "")
 		r.end(ctx, session)
 		r.failures, r.notBefore = 0, time.Time{}

@@ -18,6 +18,7 @@ type Instance struct {
 	StartedAt         time.Time
 	Condition         Condition
 	Handle            string // the runtime's own name for it
+	Label             string // of what it was made from, "" when that is not known
 }
 
 // Condition of an instance.
@@ -44,6 +45,8 @@ type Runtime interface {
 	Label(ctx context.Context) (string, error)
 	// Install takes over a verified image archive.
 	Install(ctx context.Context, archive, label string) error
+	// Use goes back to an image that was installed before; ErrNoImage when it is not there any more.
+	Use(ctx context.Context, label string) error
 	// Owner is who must be able to read a relay's files; ok is false when that is us.
 	Owner() (uid, gid int, ok bool)
 	// List shows all instances.

@@ -34,6 +34,18 @@ func (c *conversation) do(ctx context.Context, request protocol.Request) (any, e
 		return nil, c.watch(ctx, request)
 	case "image":
 		return with(request, func(chunk protocol.Image) (protocol.ImageReceived, error) { return c.node.Image(ctx, chunk) })
+	case "use_image":
+		return with(request, func(use protocol.UseImage) (protocol.Empty, error) {
+			return protocol.Empty{}, c.node.UseImage(ctx, use)
+		})
+	case "remake":
+		return with(request, func(remake protocol.Remake) (protocol.Empty, error) {
+			return protocol.Empty{}, c.node.Remake(ctx, remake)
+		})
+	case "upgrade":
+		return with(request, func(chunk protocol.Upgrade) (protocol.UpgradeReceived, error) {
+			return c.node.Upgrade(ctx, chunk)
+		})
 	case "probe":
 		return with(request, func(probe protocol.Probe) (protocol.Probed, error) { return doProbe(ctx, probe) })
 	case "listen":

@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"derpman/node/internal/relaybinary"
 	"derpman/node/internal/runtime"
 )
 
@@ -92,7 +94,9 @@ func (r *Runtime) list(ctx context.Context, filters client.Filters) ([]runtime.I
 
 // instanceOf takes a container for ours that carries our label or a name of our form.
 func instanceOf(summary container.Summary) (runtime.Instance, bool) {
-	instance := runtime.Instance{Handle: summary.ID, Condition: conditionOf(summary.State)}
+	instance := runtime.Instance{
+		Handle: summary.ID, Condition: conditionOf(summary.State), Label: labelOf(summary.Image),
+	}
 	if id, err := strconv.ParseInt(summary.Labels[labelRelay], 10, 64); err == nil && id > 0 {
 		instance.Relay, instance.Spec = id, summary.Labels[labelSpec]
 		instance.Generation, _ = strconv.ParseInt(summary.Labels[labelGeneration], 10, 64)
@@ -106,6 +110,15 @@ func instanceOf(summary container.Summary) (runtime.Instance, bool) {
 		}
 	}
 	return instance, false
+}
+
+// labelOf is the tag of one of our images, "" for any other.
+func labelOf(image string) string {
+	label, ours := strings.CutPrefix(image, relaybinary.Image+":")
+	if !ours {
+		return ""
+	}
+	return label
 }
 
 func conditionOf(state container.ContainerState) runtime.Condition {
@@ -153,6 +166,9 @@ func (r *Runtime) fillStart(ctx context.Context, instance *runtime.Instance) err
 	sum := sha256.Sum256([]byte(instance.Handle + state.StartedAt))
 	instance.StartID = hex.EncodeToString(sum[:8])
 	instance.Condition = conditionOf(state.Status)
+	if result.Container.Config != nil {
+		instance.Label = labelOf(result.Container.Config.Image)
+	}
 	started, err := time.Parse(time.RFC3339Nano, state.StartedAt)
 	instance.StartedAt = started.UTC().Truncate(time.Microsecond)
 	return err

@@ -11,6 +11,7 @@ import (
 
 	"derpman/node/internal/disk"
 	"derpman/node/internal/relaybinary"
+	"derpman/node/internal/runtime"
 )
 
 // inUse remembers which of the loaded images new containers are made from.
@@ -64,6 +65,18 @@ func (r *Runtime) Install(ctx context.Context, archive, label string) error {
 		return err
 	}
 	if err := r.verify(ctx, label); err != nil {
+		return err
+	}
+	return disk.ReplaceJSON(r.imageFile(), inUse{Label: label})
+}
+
+// Use implements runtime.Runtime.
+func (r *Runtime) Use(ctx context.Context, label string) error {
+	err := r.verify(ctx, label)
+	if cerrdefs.IsNotFound(err) {
+		return runtime.ErrNoImage
+	}
+	if err != nil {
 		return err
 	}
 	return disk.ReplaceJSON(r.imageFile(), inUse{Label: label})

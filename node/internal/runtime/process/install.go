@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"derpman/node/internal/disk"
 	"derpman/node/internal/relaybinary"
+	"derpman/node/internal/runtime"
 )
 
 func (r *Runtime) installed() string { return filepath.Join(r.state, "bin", "derper") }
@@ -112,8 +114,49 @@ func (r *Runtime) put(content io.Reader, label string) error {
 	if found != label {
 		return errors.New("the archive holds another derper than its label says")
 	}
+	return r.swap(fresh)
+}
+
+// swap puts a binary in the place of the installed one, which is kept.
+func (r *Runtime) swap(fresh string) error {
+	target, before := r.installed(), r.installed()+previous
+	beside := before + ".new"
+	os.Remove(beside)
+	if err := os.Link(target, beside); err == nil { // at every moment there is one to start
+		err = os.Rename(beside, before)
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := os.Rename(fresh, target); err != nil {
 		return err
 	}
 	return disk.SyncFolder(filepath.Dir(target))
+}
+
+// previous is added to the name of the binary that was installed before.
+const previous = ".previous"
+
+// Use implements runtime.Runtime. What comes back may be the binary that was
+// installed before, or the one of the configuration.
+func (r *Runtime) Use(ctx context.Context, label string) error {
+	if now, err := r.Label(ctx); err != nil || now == label {
+		return err
+	}
+	if found, err := relaybinary.Label(r.installed() + previous); err == nil && found == label {
+		beside := r.installed() + ".back"
+		os.Remove(beside)
+		if err := os.Link(r.installed()+previous, beside); err != nil {
+			return err
+		}
+		return r.swap(beside)
+	}
+	if r.given != "" {
+		if found, err := relaybinary.Label(r.given); err == nil && found == label {
+			return os.Remove(r.installed())
+		}
+	}
+	return runtime.ErrNoImage
 }

@@ -23,6 +23,7 @@ type mark struct {
 	State             string
 	Relay, Generation int64
 	Spec              string
+	Label             string
 }
 
 const (
@@ -30,6 +31,7 @@ const (
 	markRelay      = "DERPMAN_RELAY="
 	markGeneration = "DERPMAN_GENERATION="
 	markSpec       = "DERPMAN_SPEC="
+	markLabel      = "DERPMAN_LABEL="
 )
 
 func (m mark) environment() []string {
@@ -38,6 +40,7 @@ func (m mark) environment() []string {
 		markRelay + strconv.FormatInt(m.Relay, 10),
 		markGeneration + strconv.FormatInt(m.Generation, 10),
 		markSpec + m.Spec,
+		markLabel + m.Label,
 	}
 }
 
@@ -53,6 +56,8 @@ func parseMark(environment []byte) (m mark, err error) {
 			m.Generation, err = strconv.ParseInt(text[len(markGeneration):], 10, 64)
 		case strings.HasPrefix(text, markSpec):
 			m.Spec = text[len(markSpec):]
+		case strings.HasPrefix(text, markLabel):
+			m.Label = text[len(markLabel):]
 		}
 		if err != nil {
 			return m, err
@@ -82,6 +87,7 @@ func (p *process) instance() runtime.Instance {
 		StartedAt:  startedAt(p.ticks),
 		Condition:  runtime.Running,
 		Handle:     strconv.Itoa(p.pid),
+		Label:      p.mark.Label,
 	}
 }
 

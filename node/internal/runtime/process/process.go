@@ -85,10 +85,14 @@ func (r *Runtime) Find(ctx context.Context, relay int64) ([]runtime.Instance, er
 }
 
 // Start implements runtime.Runtime.
-func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Instance, error) {
+func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
 	binary := r.binary()
 	if binary == "" {
 		return runtime.Instance{}, runtime.ErrNoImage
+	}
+	label, err := r.Label(ctx)
+	if err != nil {
+		return runtime.Instance{}, err
 	}
 	output, err := openLog(filepath.Join(spec.Folder, "derper.log"))
 	if err != nil {
@@ -100,7 +104,7 @@ func (r *Runtime) Start(_ context.Context, spec runtime.Spec) (runtime.Instance,
 		return runtime.Instance{}, err
 	}
 	defer nothing.Close()
-	mark := mark{State: r.state, Relay: spec.Relay, Generation: spec.Generation, Spec: spec.Hash()}
+	mark := mark{State: r.state, Relay: spec.Relay, Generation: spec.Generation, Spec: spec.Hash(), Label: label}
 	child, err := os.StartProcess(binary, append([]string{binary}, spec.Arguments(spec.Folder)...), &os.ProcAttr{
 		Dir:   "/",
 		Env:   append(mark.environment(), memoryHint),
@@ -196,8 +200,12 @@ func (r *Runtime) watch(p *process) {
 		child := r.own[p.pid]
 		delete(r.own, p.pid)
 		r.mu.Unlock()
+		// A child of ours stays a zombie until asked for, also one of the program
+		// that ran in this process before an upgrade was rolled back.
 		if child != nil {
-			child.Wait() // a child of ours stays a zombie until asked for
+			child.Wait()
+		} else {
+			unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
 		}
 		r.events <- p.mark.Relay
 	}()
