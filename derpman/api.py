@@ -21,6 +21,7 @@ from derpman.acl.routes import router as acl_router
 from derpman.alerts.routes import router as alerts_router
 from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
+from derpman.devices.link_routes import router as linked_router
 from derpman.devices.routes import router as devices_router
 from derpman.finance.routes import router as finance_router
 from derpman.kit import http, machines, memory, places, site
@@ -39,6 +40,7 @@ from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
 from derpman.servers.routes import router as servers_router
 from derpman.settings import Settings
+from derpman.tailnets.routes import router as tailnets_router
 from derpman.traffic.routes import router as traffic_router
 from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
@@ -48,9 +50,11 @@ ROUTERS: list[APIRouter] = [
     home_router,
     staff_router,
     devices_router,
+    linked_router,
     traffic_router,
     rentals_router,
     slots_router,
+    tailnets_router,
     acl_versions_router,
     acl_router,
     acl_address_router,

@@ -87,6 +87,17 @@ class Settings(BaseSettings):
         "addresses. For closed networks and tests only: whoever may enter an address reaches "
         "what this machine reaches.",
     )
+    tailscale_api_url: str = Field(
+        default="https://api.tailscale.com",
+        description="Where Tailscale's API is. Another address is for tests.",
+    )
+    link_poll_seconds: int = Field(
+        default=300,
+        ge=30,
+        le=86_400,
+        description="How often the devices of a linked tailnet are looked at. An unknown device "
+        "that knocks makes it happen at once.",
+    )
     acl_grace_days: int = Field(
         default=0, ge=0, le=30, description="Days an ACL goes on working after its 32 days."
     )

@@ -30,21 +30,33 @@ from derpman.rentals.events import (
 )
 from derpman.servers.events import ServerJobQueued
 from derpman.settings import Settings
+from derpman.tailnets.events import (
+    AclPushFailed,
+    LinkAsked,
+    LinkRefused,
+    LinkRemoved,
+    PushAsked,
+)
 from derpman.traffic.events import QuotaPassed, ServerStopped, TrafficOpened
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     AclAsked.name: ["rentals.generate_acl"],
-    AclReplaced.name: ["acl.tell_replaced"],
+    AclReplaced.name: ["acl.tell_replaced", "tailnets.push_replaced"],
+    AclPushFailed.name: ["tailnets.tell_push_failed"],
     AlertOver.name: ["alerts.tell_resolved", "containers.lift_of_alert"],
     AlertRaised.name: ["users.mail_admins_of_alert", "alerts.tell_raised"],
     ChannelTold.name: ["notifications.tell_channels"],
     DeviceKnocked.name: ["devices.tell_knocked"],
     DeviceRegistered.name: ["devices.tell_registered"],
     DeviceRemoved.name: ["devices.tell_removed"],
+    LinkAsked.name: ["tailnets.test_link"],
+    LinkRefused.name: ["tailnets.tell_refused"],
+    LinkRemoved.name: ["devices.forget_linked"],
     MailGivenUp.name: ["alerts.report_given_up"],
     MailQueued.name: ["notifications.send"],
     PasswordForgotten.name: ["access.send_reset"],
+    PushAsked.name: ["tailnets.push"],
     RentalActivated.name: [
         "traffic.follow_rental",
         "rentals.tell_activated",

@@ -39,6 +39,7 @@ TASK_MODULES: list[str] = [
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
     "derpman.serials.tasks",
+    "derpman.tailnets.tasks",
     "derpman.traffic.tasks",
     "derpman.servers.tasks",
 ]
@@ -71,6 +72,9 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "watch channels": {"task": "alerts.watch_channels", "schedule": 60},
     "send due mails": {"task": "notifications.send_due", "schedule": 15},
     "watch waiting mails": {"task": "alerts.watch_mails", "schedule": 60},
+    "look at linked tailnets": {"task": "devices.look_due", "schedule": 5},
+    "push ACLs": {"task": "tailnets.push_due", "schedule": 15},
+    "find ACLs to push": {"task": "tailnets.push_missing", "schedule": 60},
     "end expired rentals": {"task": "rentals.end_expired", "schedule": 30},
     "resume lost server jobs": {"task": "servers.resume_jobs", "schedule": 20},
     "begin traffic periods": {"task": "traffic.turn_periods", "schedule": 10},

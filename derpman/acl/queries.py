@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -55,6 +55,22 @@ def downloads(
     )
     found = _matching(AclDownload, text, **filters)
     return page(work.session, found, AclDownload.id, before, limit)
+
+
+def current_ids(work: UnitOfWork, *, user_ids: Collection[int]) -> dict[int, int]:
+    """Return the versions in force of these users, by user; one statement for each thousand."""
+    asked, found = list(user_ids), dict[int, int]()
+    for start in range(0, len(asked), 1000):
+        rows = work.session.execute(
+            select(AclVersion.user_id, AclVersion.id)
+            .where(
+                AclVersion.user_id.in_(asked[start : start + 1000]),
+                AclVersion.status == AclStatus.CURRENT,
+            )
+            .order_by(AclVersion.number)
+        )
+        found |= {row.user_id: row.id for row in rows}
+    return found
 
 
 def _matching(

@@ -15,6 +15,16 @@ class KnockNotFound(NotFound):
     text = "There is no such waiting device."
 
 
+class LinkedNotFound(NotFound):
+    code = "devices.linked_not_found"
+    text = "There is no such device in the linked tailnet."
+
+
+class NothingHeld(Conflict):
+    code = "devices.nothing_held"
+    text = "No removals wait for your word."
+
+
 class NotANodeKey(Invalid):
     """`kind` says what it looks like instead, when that can be told."""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from derpman.devices.states import DeviceStatus, KnockStatus
+from derpman.devices.states import DeviceStatus, KnockStatus, LinkedStatus
 from derpman.kit.db import Base
 from derpman.kit.types import Id, UtcDateTime, enum_column
 
@@ -20,6 +20,7 @@ class Source(StrEnum):
     STATUS_JSON = "status_json"
     PAIRING = "pairing"
     KNOCK = "knock"
+    LINK = "link"
 
 
 class Device(Base):
@@ -67,6 +68,8 @@ class Knock(Base):
     slot: Mapped[int] = mapped_column()
     count: Mapped[int] = mapped_column()
     status: Mapped[KnockStatus] = mapped_column(enum_column(KnockStatus))
+    is_looked_for: Mapped[bool] = mapped_column(default=False)
+    """Its customer's linked tailnet is asked about it; he is told afterwards if it still waits."""
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -98,6 +101,28 @@ class Presence(Base):
     server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"), index=True)
     address: Mapped[str] = mapped_column(String(64))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LinkedDevice(Base):
+    """A device of a linked tailnet, by the id that it keeps when its node key changes."""
+
+    __tablename__ = "linked_devices"
+    __table_args__ = (UniqueConstraint("user_id", "stable_id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    stable_id: Mapped[str] = mapped_column(String(64))
+    node_key: Mapped[str] = mapped_column(String(72))
+    name: Mapped[str] = mapped_column(String(64))
+    system: Mapped[str] = mapped_column(String(64))
+    addresses: Mapped[str] = mapped_column(String(255))
+    """In the tailnet, separated by blanks."""
+    is_ephemeral: Mapped[bool] = mapped_column()
+    status: Mapped[LinkedStatus] = mapped_column(enum_column(LinkedStatus))
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"), index=True)
+    missing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when the tailnet does not list it any more."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class DeviceNetwork(Base):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from derpman.devices import queries
-from derpman.devices.models import Device, Knock
+from derpman.devices.linkbook import Changes
+from derpman.devices.models import Device, Knock, Source
 from derpman.devices.states import KnockStatus
 from derpman.kit.places import place_of
 from derpman.kit.work import UnitOfWork
 from derpman.notifications import service as notifications
 from derpman.rentals import service as rentals
 from derpman.users import service as users
+
+NAMES = 50
+"""How many devices a mail names."""
 
 
 def tell_registered(work: UnitOfWork, *, device_id: int, ip: str) -> None:
@@ -27,6 +31,8 @@ def tell_removed(work: UnitOfWork, *, device_id: int, ip: str) -> None:
 
 
 def _tell_of_device(work: UnitOfWork, template: str, device: Device, ip: str, at: datetime) -> None:
+    if device.source is Source.LINK and not ip:
+        return  # followed in the linked tailnet: `tell_followed` told of all together
     user = users.get(work, device.user_id)
     notifications.queue_mail(
         work,
@@ -69,6 +75,33 @@ def tell_knocked(work: UnitOfWork, *, knock_id: int) -> None:
             "place": _place(knock.ip_address, user.locale),
             "limit": rental.device_limit,
             "is_full": free is None,
+        },
+    )
+
+
+def tell_followed(work: UnitOfWork, *, user_id: int, changes: Changes) -> None:
+    """Tell a customer what changed because his linked tailnet did."""
+    facts = {"added": changes.added, "removed": changes.removed, "no_room": changes.no_room}
+    _tell_of_link(work, "devices_followed", user_id, **facts)
+
+
+def tell_held(work: UnitOfWork, *, user_id: int, names: list[str]) -> None:
+    """Tell a customer that so many devices are gone in his tailnet that we ask him first."""
+    _tell_of_link(work, "devices_held", user_id, names=names)
+
+
+def _tell_of_link(work: UnitOfWork, template: str, user_id: int, **lists: list[str]) -> None:
+    user = users.get(work, user_id)
+    comma = "、" if user.locale == "zh-CN" else ", "
+    notifications.queue_mail(
+        work,
+        template=template,
+        address=user.email,
+        locale=user.locale,
+        user_id=user.id,
+        params={
+            "username": user.username,
+            **{name: comma.join(names[:NAMES]) for name, names in lists.items()},
         },
     )
 

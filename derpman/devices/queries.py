@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Select, select
 
 from derpman.containers.models import Placement
-from derpman.devices.models import Device, Knock, PairingWindow, Presence
+from derpman.devices.models import Device, Knock, LinkedDevice, PairingWindow, Presence
 from derpman.devices.states import DeviceStatus, KnockStatus
 from derpman.kit.work import UnitOfWork
 
@@ -41,6 +41,23 @@ def devices_of(work: UnitOfWork, *, user_id: int, removed: bool = False) -> list
             select(Device)
             .where(Device.user_id == user_id, Device.status == status)
             .order_by(Device.name, Device.id)
+        )
+    )
+
+
+def is_known(work: UnitOfWork, *, user_id: int, node_key: str) -> bool:
+    """Tell whether a customer has, or once had, a device with this node key."""
+    row = select(Device.id).where(Device.user_id == user_id, Device.node_key == node_key)
+    return work.session.scalar(row) is not None
+
+
+def linked_of(work: UnitOfWork, *, user_id: int) -> list[LinkedDevice]:
+    """Return the devices of a customer's linked tailnet, by name."""
+    return list(
+        work.session.scalars(
+            select(LinkedDevice)
+            .where(LinkedDevice.user_id == user_id)
+            .order_by(LinkedDevice.name, LinkedDevice.id)
         )
     )
 

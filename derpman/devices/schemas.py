@@ -90,6 +90,42 @@ class KnockOut(Out):
     knock: KnockPart
 
 
+class LinkedPart(Part):
+    id: int
+    stable_id: str
+    node_key: str
+    name: str
+    system: str
+    addresses: str
+    """In the tailnet, separated by blanks."""
+    is_ephemeral: bool
+    status: str
+    device_id: int | None
+    missing_since: datetime | None
+    """Since when the tailnet does not list it any more."""
+    allowed_actions: list[str] = []
+
+
+class LinkedOut(Out):
+    device: LinkedPart
+
+
+class LinkedDevicesOut(Out):
+    devices: list[LinkedPart]
+    held_removals: int
+    """How many are gone in the tailnet and wait for a word before they go here."""
+    looked_at: datetime | None
+
+
+class SettleRemovals(Body):
+    accept: bool
+    """Whether they are to be removed; otherwise they stay, and are not followed any more."""
+
+
+class SettledOut(Out):
+    devices: int
+
+
 class PairingOut(Out):
     is_open: bool
     until: datetime | None = None

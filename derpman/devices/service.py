@@ -99,6 +99,23 @@ def remove(work: UnitOfWork, *, user_id: int, device_id: int) -> Device:
     return device
 
 
+def rekey(work: UnitOfWork, *, user_id: int, device: Device, node_key: str) -> None:
+    """Give a device the node key that it has now: the old one is cut off, the seat stays.
+
+    For a key that no row of this customer has; one that has it is registered instead.
+    """
+    users.lock(work, user_id)
+    before, device.node_key = device.node_key, node_key
+    work.session.flush()
+    _settle_knock(work, user_id=user_id, node_key=node_key)
+    containers.refuse(work, user_id=user_id, node_key=before)
+    containers.admit(work, user_id=user_id, node_key=node_key)
+    what = {"name": device.name, "before": before, "after": node_key}
+    logs.record(work, action="device.rekey", object_type="device", object_id=device.id, after=what)
+    logs.record_user(work, user_id=user_id, action="device.rekey", detail=what)
+    work.wake(LIVE_TOPIC)
+
+
 def rename(work: UnitOfWork, *, user_id: int, device_id: int, name: str) -> Device:
     """Give a device another name."""
     device = get(work, user_id=user_id, device_id=device_id)

@@ -1,4 +1,4 @@
-"""What a device and a knock can be, and what may happen to them."""
+"""What a device, a knock and a device of a linked tailnet can be, and what may happen to them."""
 
 from enum import StrEnum
 
@@ -26,4 +26,18 @@ KNOCK_TRANSITIONS = {
     (KnockStatus.BLOCKED, "approve"): KnockStatus.APPROVED,
     (KnockStatus.BLOCKED, "unblock"): KnockStatus.WAITING,
     (KnockStatus.APPROVED, "knock"): KnockStatus.WAITING,  # removed since, and here again
+}
+
+
+class LinkedStatus(StrEnum):
+    FOLLOWED = "followed"
+    NO_ROOM = "no_room"
+    LEFT_OUT = "left_out"
+
+
+LINKED_TRANSITIONS = {
+    (LinkedStatus.NO_ROOM, "follow"): LinkedStatus.FOLLOWED,
+    (LinkedStatus.FOLLOWED, "leave_out"): LinkedStatus.LEFT_OUT,  # the customer removed it here
+    (LinkedStatus.NO_ROOM, "leave_out"): LinkedStatus.LEFT_OUT,
+    (LinkedStatus.LEFT_OUT, "include"): LinkedStatus.FOLLOWED,
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
 
-from derpman.devices import notices
+from derpman.devices import links, notices
+from derpman.devices.links import Looker
+from derpman.kit.outgoing import Outgoing
 from derpman.kit.tasks import Task
 
 
@@ -22,5 +26,28 @@ def tell_removed(self: Task, delivery_id: int) -> None:
 
 @shared_task(bind=True, base=Task, name="devices.tell_knocked")
 def tell_knocked(self: Task, delivery_id: int) -> None:
-    """Mail the customer about a device that waits."""
-    self.deliver(delivery_id, notices.tell_knocked)
+    """Look for a device that knocked in the linked tailnet, or mail the customer about it."""
+    self.deliver(delivery_id, links.answer_knock)
+    _look_due(self)
+
+
+@shared_task(bind=True, base=Task, name="devices.look_due")
+def look_due(self: Task) -> None:
+    """Look at the linked tailnets whose time has come."""
+    _look_due(self)
+
+
+@shared_task(bind=True, base=Task, name="devices.forget_linked")
+def forget_linked(self: Task, delivery_id: int) -> None:
+    """Follow no device any more of a tailnet that is not linked now."""
+    self.deliver(delivery_id, links.forget)
+
+
+def _look_due(task: Task) -> None:
+    settings = task.app.conf.derpman_system.settings
+    Looker(
+        task.edge,
+        Outgoing(allow_private=settings.allow_private_links),
+        settings.tailscale_api_url,
+        timedelta(seconds=settings.link_poll_seconds),
+    ).look_due()

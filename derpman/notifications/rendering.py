@@ -68,6 +68,12 @@ TEMPLATES: dict[str, Template] = {
     "quota_opened": _needs("username", "amount", "period_ends_at"),
     "server_stopped": _needs("username", "region"),
     "acl_changed": _needs("username", "version", "reason", "relays"),
+    # what: a sentence about a control server, or about a policy
+    "link_refused": _needs("username", "what"),
+    "push_failed": _needs("username", "what"),
+    # names of devices, separated by commas; empty when there are none
+    "devices_followed": _needs("username", "added", "removed", "no_room"),
+    "devices_held": _needs("username", "names"),
     "alert_raised": _needs("severity", "alert_type", "message", "at", "count"),
     # reaction: mail, throttle or stop
     "anomaly_noticed": _needs("username", "what", "reaction", "at"),

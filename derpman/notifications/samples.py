@@ -43,4 +43,8 @@ SAMPLES: Mapping[str, Any] = {
     "subject": "News & more",
     "what": "Your relays have carried unusually much traffic.",
     "reaction": "throttle",
+    "added": "laptop, phone",
+    "removed": "old-laptop",
+    "no_room": "tv",
+    "names": "laptop, phone",
 }

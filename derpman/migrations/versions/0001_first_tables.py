@@ -411,25 +411,12 @@ def upgrade() -> None:
         sa.Column("status_reason", sa.String(length=500), nullable=True),
         sa.Column("locale", sa.String(length=16), nullable=False),
         sa.Column("rental_expiry", UtcDateTime(), nullable=True),
-        sa.Column("no_renewal_at", UtcDateTime(), nullable=True),
-        sa.Column("no_renewal_reason", sa.String(length=500), nullable=True),
-        sa.Column("deregister_at", UtcDateTime(), nullable=True),
-        sa.Column("deregistered_at", UtcDateTime(), nullable=True),
-        sa.Column("former_email_key", sa.String(length=254), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email_key", name=op.f("uq_users_email_key")),
         sa.UniqueConstraint("username_key", name=op.f("uq_users_username_key")),
     )
-    with op.batch_alter_table("users", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_users_former_email_key"), ["former_email_key"], unique=False
-        )
-        batch_op.create_index(
-            "ix_users_status_deregister_at", ["status", "deregister_at"], unique=False
-        )
-
     op.create_table(
         "acl_addresses",
         sa.Column("id", Id, nullable=False),
@@ -473,18 +460,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_acl_downloads_user_id_id", ["user_id", "id"], unique=False)
 
     op.create_table(
-        "acl_jobs",
-        sa.Column("id", Id, nullable=False),
-        sa.Column("server_id", Id, nullable=False),
-        sa.Column("reason", sa.String(length=64), nullable=False),
-        sa.Column("is_new_ports", sa.Boolean(), nullable=False),
-        sa.Column("actor_name", sa.String(length=64), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("cancelled_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name=op.f("fk_acl_jobs_server_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_jobs")),
-    )
-    op.create_table(
         "acl_logs",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
@@ -508,6 +483,7 @@ def upgrade() -> None:
         sa.Column("open_user_id", Id, nullable=True),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("is_automatic", sa.Boolean(), nullable=False),
         sa.Column("actor_name", sa.String(length=64), nullable=False),
         sa.Column("version_id", Id, nullable=True),
@@ -520,6 +496,7 @@ def upgrade() -> None:
         sa.Column("error_params", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("leased_until", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("done_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_pushes_user_id")),
@@ -542,8 +519,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
-        sa.Column("due_at", UtcDateTime(), nullable=True),
-        sa.Column("superseded_at", UtcDateTime(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_versions_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_versions")),
@@ -551,7 +526,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_acl_versions_rental_id"), ["rental_id"], unique=False)
-        batch_op.create_index("ix_acl_versions_status_due_at", ["status", "due_at"], unique=False)
 
     op.create_table(
         "channel_messages",
@@ -595,6 +569,7 @@ def upgrade() -> None:
         sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("is_looked_for", sa.Boolean(), nullable=False),
         sa.Column("first_at", UtcDateTime(), nullable=False),
         sa.Column("last_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_device_knocks_user_id")),
@@ -1088,60 +1063,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_user_server_association_server_id", ["server_id"], unique=False)
 
     op.create_table(
-        "acl_rotations",
-        sa.Column("id", Id, nullable=False),
-        sa.Column("user_id", Id, nullable=False),
-        sa.Column("open_user_id", Id, nullable=True),
-        sa.Column("rental_id", Id, nullable=False),
-        sa.Column("job_id", Id, nullable=True),
-        sa.Column("status", sa.String(length=32), nullable=False),
-        sa.Column("reason", sa.String(length=64), nullable=False),
-        sa.Column("is_new_ports", sa.Boolean(), nullable=False),
-        sa.Column("actor_name", sa.String(length=64), nullable=False),
-        sa.Column("ip_address", sa.String(length=45), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("version_id", Id, nullable=True),
-        sa.Column("error", sa.String(length=64), nullable=True),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("begun_at", UtcDateTime(), nullable=True),
-        sa.Column("ended_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["acl_jobs.id"], name=op.f("fk_acl_rotations_job_id")),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_rotations_user_id")),
-        sa.ForeignKeyConstraint(
-            ["version_id"], ["acl_versions.id"], name=op.f("fk_acl_rotations_version_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_rotations")),
-        sa.UniqueConstraint("open_user_id", name=op.f("uq_acl_rotations_open_user_id")),
-    )
-    with op.batch_alter_table("acl_rotations", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_acl_rotations_begun_at"), ["begun_at"], unique=False)
-        batch_op.create_index("ix_acl_rotations_job_id_status", ["job_id", "status"], unique=False)
-        batch_op.create_index("ix_acl_rotations_status_id", ["status", "id"], unique=False)
-        batch_op.create_index("ix_acl_rotations_user_id_id", ["user_id", "id"], unique=False)
-
-    op.create_table(
-        "acl_usage",
-        sa.Column("user_id", Id, autoincrement=False, nullable=False),
-        sa.Column("version_id", Id, nullable=True),
-        sa.Column("evidence", sa.String(length=32), nullable=True),
-        sa.Column("since", UtcDateTime(), nullable=True),
-        sa.Column("current_id", Id, nullable=False),
-        sa.Column("is_watched", sa.Boolean(), nullable=False),
-        sa.Column("on_new_since", UtcDateTime(), nullable=True),
-        sa.Column("off_old_since", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["current_id"], ["acl_versions.id"], name=op.f("fk_acl_usage_current_id")
-        ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_usage_user_id")),
-        sa.ForeignKeyConstraint(
-            ["version_id"], ["acl_versions.id"], name=op.f("fk_acl_usage_version_id")
-        ),
-        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_acl_usage")),
-    )
-    with op.batch_alter_table("acl_usage", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_acl_usage_is_watched"), ["is_watched"], unique=False)
-
-    op.create_table(
         "device_presence",
         sa.Column("placement_id", Id, autoincrement=False, nullable=False),
         sa.Column("node_key", sa.String(length=72), nullable=False),
@@ -1353,7 +1274,6 @@ def upgrade() -> None:
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
         sa.Column("open_user_id", Id, nullable=True),
-        sa.Column("resumes_id", Id, nullable=True),
         sa.Column("plan_id", Id, nullable=False),
         sa.Column("serial_id", Id, nullable=True),
         sa.Column("status", sa.String(length=32), nullable=False),
@@ -1367,10 +1287,6 @@ def upgrade() -> None:
         sa.Column("device_limit", sa.Integer(), nullable=False),
         sa.Column("over_quota", sa.String(length=32), nullable=False),
         sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
-        sa.Column("terms_until", UtcDateTime(), nullable=True),
-        sa.Column("period", sa.Integer(), nullable=False),
-        sa.Column("period_from", UtcDateTime(), nullable=False),
-        sa.Column("next_notice_at", UtcDateTime(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_rentals_plan_id")),
         sa.ForeignKeyConstraint(
@@ -1382,12 +1298,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("rentals", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_rentals_next_notice_at"), ["next_notice_at"], unique=False
-        )
-        batch_op.create_index(
             "ix_rentals_status_expires_at", ["status", "expires_at"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_rentals_terms_until"), ["terms_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_rentals_user_id"), ["user_id"], unique=False)
 
     op.create_table(
@@ -1516,63 +1428,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipt_images")),
     )
     op.create_table(
-        "rental_notices",
-        sa.Column("id", Id, nullable=False),
-        sa.Column("rental_id", Id, nullable=False),
-        sa.Column("user_id", Id, nullable=False),
-        sa.Column("period", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("due_at", UtcDateTime(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("is_sent", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["rental_id"], ["rentals.id"], name=op.f("fk_rental_notices_rental_id")
-        ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rental_notices_user_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rental_notices")),
-        sa.UniqueConstraint(
-            "rental_id", "period", "kind", name=op.f("uq_rental_notices_rental_id_period_kind")
-        ),
-    )
-    with op.batch_alter_table("rental_notices", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_rental_notices_user_id"), ["user_id"], unique=False)
-
-    op.create_table(
-        "rental_terms",
-        sa.Column("id", Id, nullable=False),
-        sa.Column("rental_id", Id, nullable=False),
-        sa.Column("user_id", Id, nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("plan_id", Id, nullable=False),
-        sa.Column("serial_id", Id, nullable=True),
-        sa.Column("order_id", Id, nullable=True),
-        sa.Column("reason", sa.String(length=500), nullable=True),
-        sa.Column("actor_name", sa.String(length=64), nullable=False),
-        sa.Column("starts_at", UtcDateTime(), nullable=False),
-        sa.Column("ends_at", UtcDateTime(), nullable=False),
-        sa.Column("traffic_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("rate_bytes_per_second", sa.BigInteger(), nullable=False),
-        sa.Column("device_limit", sa.Integer(), nullable=False),
-        sa.Column("over_quota", sa.String(length=32), nullable=False),
-        sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_rental_terms_plan_id")),
-        sa.ForeignKeyConstraint(
-            ["rental_id"], ["rentals.id"], name=op.f("fk_rental_terms_rental_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["serial_id"], ["serial_numbers.id"], name=op.f("fk_rental_terms_serial_id")
-        ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rental_terms_user_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rental_terms")),
-        sa.UniqueConstraint("order_id", name=op.f("uq_rental_terms_order_id")),
-        sa.UniqueConstraint("rental_id", "number", name=op.f("uq_rental_terms_rental_id_number")),
-        sa.UniqueConstraint("serial_id", name=op.f("uq_rental_terms_serial_id")),
-    )
-    with op.batch_alter_table("rental_terms", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_rental_terms_user_id"), ["user_id"], unique=False)
-
-    op.create_table(
         "traffic_periods",
         sa.Column("id", Id, nullable=False),
         sa.Column("rental_id", Id, nullable=False),
@@ -1654,14 +1509,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_traffic_periods_status_ends_at")
 
     op.drop_table("traffic_periods")
-    with op.batch_alter_table("rental_terms", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_rental_terms_user_id"))
-
-    op.drop_table("rental_terms")
-    with op.batch_alter_table("rental_notices", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_rental_notices_user_id"))
-
-    op.drop_table("rental_notices")
     op.drop_table("receipt_images")
     with op.batch_alter_table("ledger_transfers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_ledger_transfers_entry_id"))
@@ -1691,9 +1538,7 @@ def downgrade() -> None:
     op.drop_table("server_job_steps")
     with op.batch_alter_table("rentals", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_rentals_user_id"))
-        batch_op.drop_index(batch_op.f("ix_rentals_terms_until"))
         batch_op.drop_index("ix_rentals_status_expires_at")
-        batch_op.drop_index(batch_op.f("ix_rentals_next_notice_at"))
 
     op.drop_table("rentals")
     with op.batch_alter_table("relay_starts", schema=None) as batch_op:
@@ -1740,17 +1585,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_presence_server_id"))
 
     op.drop_table("device_presence")
-    with op.batch_alter_table("acl_usage", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_acl_usage_is_watched"))
-
-    op.drop_table("acl_usage")
-    with op.batch_alter_table("acl_rotations", schema=None) as batch_op:
-        batch_op.drop_index("ix_acl_rotations_user_id_id")
-        batch_op.drop_index("ix_acl_rotations_status_id")
-        batch_op.drop_index("ix_acl_rotations_job_id_status")
-        batch_op.drop_index(batch_op.f("ix_acl_rotations_begun_at"))
-
-    op.drop_table("acl_rotations")
     with op.batch_alter_table("user_server_association", schema=None) as batch_op:
         batch_op.drop_index("ix_user_server_association_server_id")
 
@@ -1841,7 +1675,6 @@ def downgrade() -> None:
 
     op.drop_table("channel_messages")
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
-        batch_op.drop_index("ix_acl_versions_status_due_at")
         batch_op.drop_index(batch_op.f("ix_acl_versions_rental_id"))
 
     op.drop_table("acl_versions")
@@ -1855,7 +1688,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_acl_logs_created_at"))
 
     op.drop_table("acl_logs")
-    op.drop_table("acl_jobs")
     with op.batch_alter_table("acl_downloads", schema=None) as batch_op:
         batch_op.drop_index("ix_acl_downloads_user_id_id")
         batch_op.drop_index(batch_op.f("ix_acl_downloads_created_at"))
@@ -1865,10 +1697,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_acl_addresses_user_id"))
 
     op.drop_table("acl_addresses")
-    with op.batch_alter_table("users", schema=None) as batch_op:
-        batch_op.drop_index("ix_users_status_deregister_at")
-        batch_op.drop_index(batch_op.f("ix_users_former_email_key"))
-
     op.drop_table("users")
     with op.batch_alter_table("user_logs", schema=None) as batch_op:
         batch_op.drop_index("ix_user_logs_user_id_id")
