@@ -274,13 +274,16 @@ def finish(
             meter.node_before_bytes += sent
             row = _leave_start(meter, rows)
             meter.start_number += 1
-        elif row is not None:
-            more = _top_up(meter, row, sent)
         else:
-            more = max(0, sent)
-            since = min(since, began)  # nothing was heard while it ran
-            row = rows[key] = _start(meter, start_id, more)
-            meter.before_bytes += more
+            if row is not None:
+                more = _top_up(meter, row, sent)
+            else:
+                more = max(0, sent)
+                since = min(since, began)  # nothing was heard while it ran
+                row = rows[key] = _start(meter, start_id, more)
+                meter.before_bytes += more
+            if meter.start_id is None:  # else what runs now was counted on top of it by its node
+                meter.node_before_bytes += more
         if row is not None:
             row.started_at, row.ended_at, row.is_gap = began, ended, bool(start["gap"])
         meter.read_at = max(meter.read_at, ended)

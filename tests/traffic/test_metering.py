@@ -92,6 +92,19 @@ def test_finished_start_told_twice_or_after_the_next_counts_once(carls: Customer
     assert (start.sent_bytes, start.is_gap) == (11 * MB, True)
 
 
+def test_start_that_was_never_seen_running_counts_in_its_nodes_sum(carls: Customer) -> None:
+    """Else the relay's next share would end below what its node has counted already."""
+    relay = carls.relays[0]
+    carls.send(relay, 10 * MB)
+    carls.finish(relay)
+    carls.sent[relay] = 7 * MB  # it began, sent and ended between two readings
+    carls.finish(relay)
+    [meter] = carls.meters()
+    assert meter.node_bytes == meter.total_bytes == 17 * MB
+    carls.send(relay, 1 * MB)
+    assert carls.meters()[0].node_bytes == carls.total() == 18 * MB
+
+
 def test_node_that_forgot_its_state_loses_nothing(carls: Customer) -> None:
     relay = carls.relays[0]
     carls.send(relay, 40 * MB)
@@ -141,7 +154,7 @@ def test_cards_count_over_boots(edge: Edge, add_server: Any, clock: Any) -> None
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 2), st.sampled_from(["send", "end", "gap", "again", "late"]),
+            st.integers(0, 2), st.sampled_from(["send", "end", "gap", "again", "late", "unseen"]),
             st.integers(0, 5 * MB),
         ),
         max_size=25,
@@ -160,6 +173,11 @@ def test_total_is_what_was_sent_whatever_happens(carls: Customer, steps: Any) ->
         if what == "send":
             carls.send(relay, size)
             truth += size
+        elif what == "unseen":  # it sent and ended between two readings
+            carls.sent[relay] = carls.sent.get(relay, 0) + size
+            past.append(carls.reading(relay))
+            carls.finish(relay)
+            truth += size
         elif what in ("end", "gap"):
             past.append(carls.reading(relay))
             carls.finish(relay, gap=what == "gap")
@@ -169,6 +187,9 @@ def test_total_is_what_was_sent_whatever_happens(carls: Customer, steps: Any) ->
             late = past[size % len(past)]
             carls.edge(rounds.record, readings=[late], book={}, line_bytes_per_second=LINE)
         assert carls.total() == truth
+        for meter in carls.meters():
+            id_ = meter.placement_id
+            assert meter.node_bytes == carls.before.get(id_, 0) + carls.sent.get(id_, 0)
 
 
 def test_round_of_many_relays_asks_little(carls: Customer, statements: list[str]) -> None:
