@@ -25,6 +25,8 @@ from derpman.rentals.events import (
     AclAsked,
     RentalActivated,
     RentalEnded,
+    RentalRenewed,
+    RentalTermsChanged,
     UserReinstated,
     UserSuspended,
 )
@@ -63,6 +65,8 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
         "notifications.announce",
     ],
     RentalEnded.name: ["traffic.follow_rental", "rentals.tell_ended", "notifications.announce"],
+    RentalRenewed.name: ["traffic.follow_rental", "rentals.tell_renewed", "notifications.announce"],
+    RentalTermsChanged.name: ["traffic.follow_rental"],
     ServerJobQueued.name: ["servers.run_job"],
     QuotaPassed.name: ["traffic.tell_passed"],
     ServerStopped.name: ["traffic.tell_server_stopped"],

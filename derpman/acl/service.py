@@ -14,6 +14,7 @@ from derpman.acl.events import AclReplaced
 from derpman.acl.models import AclLog, AclVersion
 from derpman.acl.states import TRANSITIONS, AclStatus
 from derpman.containers.models import Placement
+from derpman.containers.successors import newest
 from derpman.kit import places
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
@@ -36,7 +37,7 @@ def issue(
 
     Equal placements give equal bytes. Raises Unfit when the document would have faults.
     """
-    made = derpmap.to_json(derpmap.validated(_slot(placement) for placement in placements))
+    made = _document(placements)
     digest = hashlib.sha256(made).hexdigest()
     last = work.session.execute(
         select(AclVersion.id, AclVersion.number, AclVersion.digest, AclVersion.status)
@@ -68,6 +69,11 @@ def issue(
     if last is not None and is_replaced and last.digest != digest:
         work.emit(AclReplaced(version_id=version.id))
     return version
+
+
+def _document(placements: Sequence[Placement]) -> bytes:
+    """Return the map that names the newest relay of each slot."""
+    return derpmap.to_json(derpmap.validated(_slot(one) for one in newest(placements)))
 
 
 def _slot(placement: Placement) -> derpmap.Slot:
@@ -124,6 +130,59 @@ def end(work: UnitOfWork, *, rental_id: int) -> None:
             rental_id=rental_id,
             detail={"version": row.number},
         )
+
+
+def resume(
+    work: UnitOfWork,
+    *,
+    user_id: int,
+    rental_id: int,
+    placements: Sequence[Placement],
+    reason: str,
+) -> AclVersion:
+    """Put the version in force again that ended with a customer's last rental, under the next one.
+
+    It keeps its number, its bytes and its time. When the relays are not all where it says, the next
+    version follows at once.
+    """
+    version = last(work, user_id=user_id)
+    if version is None or version.expires_at <= work.now:
+        return issue(
+            work, user_id=user_id, rental_id=rental_id, placements=placements, reason=reason
+        )
+    work.session.execute(
+        update(AclVersion)
+        .where(
+            AclVersion.rental_id == version.rental_id,
+            AclVersion.ended_at == version.ended_at,
+            AclVersion.id != version.id,
+        )
+        .values(rental_id=rental_id, status=AclStatus.SUPERSEDED, ended_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    version.status = next_state(TRANSITIONS, version.status, "resume")
+    version.rental_id, version.ended_at = rental_id, None
+    work.session.flush()
+    logs.record_history(
+        work,
+        user_id=user_id,
+        kind="acl.resumed",
+        rental_id=rental_id,
+        detail={"version": version.number},
+    )
+    if version.digest == hashlib.sha256(_document(placements)).hexdigest():
+        return version
+    return issue(work, user_id=user_id, rental_id=rental_id, placements=placements, reason=reason)
+
+
+def last(work: UnitOfWork, *, user_id: int) -> AclVersion | None:
+    """Return the newest version of a user, in force or ended."""
+    return work.session.scalar(
+        select(AclVersion)
+        .where(AclVersion.user_id == user_id)
+        .order_by(AclVersion.number.desc())
+        .limit(1)
+    )
 
 
 def current(work: UnitOfWork, *, user_id: int) -> AclVersion | None:

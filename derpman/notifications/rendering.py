@@ -56,7 +56,19 @@ TEMPLATES: dict[str, Template] = {
     "password_changed": _needs("username", "at", "ip", "place", "browser"),
     # relays: dicts of slot (1-3), region, address, port
     "rental_activated": _needs("username", "plan", "expires_at", "device_limit", "relays"),
-    "rental_ended": _needs("username", "plan", "ended_at", "reason"),
+    # changes_at: when what the new plan promises less begins to hold; or nothing
+    "rental_renewed": _needs(
+        *("username", "plan", "expires_at", "device_limit", "reason"),
+        *("changes_at", "next_device_limit"),
+    ),
+    "rental_resumed": _needs(
+        "username", "plan", "expires_at", "device_limit", "relays", "acl_goes_on"
+    ),
+    "rental_expiring": _needs("username", "plan", "expires_at", "can_renew"),
+    # closes_at: when the account is deregistered; or nothing
+    "rental_ended": _needs("username", "plan", "ended_at", "reason", "can_renew", "closes_at"),
+    "account_closing": _needs("username", "ended_at", "closes_at", "can_renew"),
+    "account_closed": _needs("username", "is_automatic"),
     "user_suspended": _needs("username", "reason"),
     "user_reinstated": _needs("username"),
     "device_added": _needs("username", "device", "node_key", "at", "ip", "place"),

@@ -23,6 +23,10 @@ TOPICS: dict[str, Topic] = {
         en="User {user_id} activated rental {rental_id}",
         zh="用户 {user_id} 开通了租赁 {rental_id}",
     ),
+    "rental.renewed": Topic(
+        en="User {user_id} renewed rental {rental_id}",
+        zh="用户 {user_id} 续费了租赁 {rental_id}",
+    ),
     "rental.ended": Topic(
         en="Rental {rental_id} of user {user_id} ended",
         zh="用户 {user_id} 的租赁 {rental_id} 已结束",

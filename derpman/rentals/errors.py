@@ -13,6 +13,16 @@ class RentalNotFound(NotFound):
     text = "There is no such rental."
 
 
+class UntilTooEarly(Conflict):
+    code = "rentals.until_too_early"
+    text = "The rental runs until {expires_at} already: renew it to a later date."
+
+
+class UntilTooFar(Conflict):
+    code = "rentals.until_too_far"
+    text = "A rental cannot be renewed beyond {latest}."
+
+
 class NoOpenRental(Conflict):
     code = "rentals.none_open"
     text = "This customer has no rental."

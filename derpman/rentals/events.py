@@ -13,6 +13,25 @@ class RentalActivated(Event):
 
 
 @dataclass(frozen=True)
+class RentalRenewed(Event):
+    """A rental that runs was extended: `term_id` is what was bought."""
+
+    name = "rental.renewed"
+    rental_id: int
+    user_id: int
+    term_id: int
+
+
+@dataclass(frozen=True)
+class RentalTermsChanged(Event):
+    """What was bought earlier is over, and what holds now promises less."""
+
+    name = "rental.terms_changed"
+    rental_id: int
+    user_id: int
+
+
+@dataclass(frozen=True)
 class RentalEnded(Event):
     name = "rental.ended"
     rental_id: int

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from derpman.acl import service as acl
 from derpman.containers import service as containers
+from derpman.containers.successors import newest
 from derpman.finance import service as finance
 from derpman.kit.work import UnitOfWork
 from derpman.notifications import service as notifications
-from derpman.rentals import service
+from derpman.rentals import service, terms
+from derpman.rentals.models import Rental, RentalTerm
 from derpman.servers import service as servers
 from derpman.users import service as users
+from derpman.users.models import User
 from derpman.users.states import UserStatus
 
 
@@ -21,7 +25,7 @@ def tell_activated(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
     if not placements:
         return
     regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
-    params = {
+    params: dict[str, Any] = {
         "plan": finance.plan(work, rental.plan_id).name,
         "expires_at": rental.expires_at,
         "device_limit": rental.device_limit,
@@ -32,21 +36,66 @@ def tell_activated(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
                 "address": one.address,
                 "port": one.port,
             }
-            for one in placements
+            for one in newest(placements)
         ],
     }
-    _queue(work, user_id, "rental_activated", params, once_key=f"rental_activated:{rental_id}")
+    template = "rental_activated"
+    if rental.resumes_id is not None:
+        version = acl.last(work, user_id=user_id)
+        goes_on = version is not None and version.created_at < rental.started_at
+        template, params = "rental_resumed", {**params, "acl_goes_on": goes_on}
+    _queue(work, user_id, template, params, once_key=f"rental_activated:{rental_id}")
+
+
+def tell_renewed(work: UnitOfWork, *, rental_id: int, user_id: int, term_id: int) -> None:
+    """Tell the customer until when his rental runs now, and what will change before."""
+    rental = service.get(work, rental_id)
+    term = work.session.get_one(RentalTerm, term_id)
+    changes = terms.at(terms.of_rental(work, rental_id), rental.terms_until or work.now)
+    params = {
+        "plan": finance.plan(work, term.plan_id).name,
+        "expires_at": rental.expires_at,
+        "reason": term.reason or "",
+        "changes_at": rental.terms_until if changes is not None else None,
+        "device_limit": rental.device_limit,
+        "next_device_limit": rental.device_limit if changes is None else changes.device_limit,
+    }
+    _queue(work, user_id, "rental_renewed", params, once_key=f"rental_renewed:{term_id}")
 
 
 def tell_ended(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
     """Tell the customer that his rental is over, and why."""
     rental = service.get(work, rental_id)
+    user = users.get(work, user_id)
+    is_over = service.open_rental(work, user_id) is None
     params = {
         "plan": finance.plan(work, rental.plan_id).name,
         "ended_at": rental.ended_at,
-        "reason": rental.end_reason,
+        "reason": "" if rental.end_reason == service.EXPIRED else rental.end_reason,
+        "can_renew": is_over and users.is_renewable(user),
+        "closes_at": user.deregister_at if users.is_renewable(user) else None,
     }
     _queue(work, user_id, "rental_ended", params, once_key=f"rental_ended:{rental_id}")
+
+
+def tell_expiring(work: UnitOfWork, rental: Rental, user: User) -> None:
+    """Tell the customer when his rental expires; called once for each notice that is due."""
+    params = {
+        "plan": finance.plan(work, rental.plan_id).name,
+        "expires_at": rental.expires_at,
+        "can_renew": users.is_renewable(user),
+    }
+    _queue(work, user.id, "rental_expiring", params)
+
+
+def tell_closing(work: UnitOfWork, rental: Rental, user: User) -> None:
+    """Tell the customer when his account will be deregistered; called as above."""
+    params = {
+        "ended_at": rental.ended_at,
+        "closes_at": user.deregister_at,
+        "can_renew": users.is_renewable(user),
+    }
+    _queue(work, user.id, "account_closing", params)
 
 
 def tell_suspended(work: UnitOfWork, *, user_id: int) -> None:

@@ -17,6 +17,7 @@ from derpman.finance import service as finance
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
+from derpman.rentals import notices, opening
 from derpman.rentals.errors import (
     AlreadyActive,
     NoEmptySlot,
@@ -26,18 +27,20 @@ from derpman.rentals.errors import (
     SlotTaken,
 )
 from derpman.rentals.events import (
-    RentalActivated,
     RentalEnded,
     UserReinstated,
     UserSuspended,
 )
 from derpman.rentals.models import Rental
-from derpman.rentals.states import TRANSITIONS, RentalStatus
+from derpman.rentals.opening import SHORT_OF_SERVERS
+from derpman.rentals.states import TRANSITIONS, NoticeKind, RentalStatus
+from derpman.rentals.terms import Cause
 from derpman.serials import service as serials
 from derpman.users import service as users
 
-SHORT_OF_SERVERS = "not_enough_servers"
 EXPIRED = "expired"
+GRACE = timedelta(days=30)
+"""For so long after its last rental an account stays; then it is deregistered by itself."""
 
 
 def activate(
@@ -45,7 +48,7 @@ def activate(
 ) -> Rental:
     """Spend a serial on a rental with three relays and an ACL, all of it or nothing."""
     user = users.lock(work, user_id)  # of two activations of one user the second sees the first
-    users.refuse_suspended(user)
+    users.refuse_unrenewable(user)
     running = open_rental(work, user_id)
     if running is not None and running.expires_at <= work.now:
         end(work, rental_id=running.id, reason=EXPIRED)
@@ -53,52 +56,14 @@ def activate(
     if running is not None:
         raise AlreadyActive(expires_at=running.expires_at.isoformat())
     serial = serials.redeem(work, code=code, user_id=user_id)
-    plan = finance.plan(work, serial.plan_id)
-    rental = Rental(
-        user_id=user_id,
-        open_user_id=user_id,
-        plan_id=plan.id,
-        serial_id=serial.id,
-        status=RentalStatus.ACTIVE,
-        started_at=work.now,
-        expires_at=work.now + timedelta(days=serial.duration_days),
-        region_base=region_base,
-        traffic_bytes=plan.traffic_bytes,
-        rate_bytes_per_second=plan.rate_bytes_per_second,
-        device_limit=plan.device_limit,
-        over_quota=plan.over_quota,
-        throttle_bytes_per_second=plan.throttle_bytes_per_second,
-    )
-    work.session.add(rental)
-    users.set_rental_expiry(work, user, rental.expires_at)
-    alerts.resolve_alert(work, alert_type=SHORT_OF_SERVERS)
-    facts = {
-        "plan": plan.name,
-        "serial_id": serial.id,
-        "expires_at": rental.expires_at,
-    }
-    logs.record(
-        work, action="rental.activate", object_type="rental", object_id=rental.id, after=facts
-    )
-    logs.record_history(
-        work, user_id=user_id, kind="rental.activated", rental_id=rental.id, detail=facts
-    )
-    logs.record_user(work, user_id=user_id, action="rental.activate", detail={"rental": rental.id})
-    work.emit(RentalActivated(rental_id=rental.id, user_id=user_id))
-    # From here on servers are locked, and others wait: what needs no server was written before.
-    work.session.flush()
-    placements = containers.allocate(
+    return opening.begin(
         work,
-        user_id=user_id,
-        rental_id=rental.id,
+        user=user,
+        plan=finance.plan(work, serial.plan_id),
+        until=work.now + timedelta(days=serial.duration_days),
+        cause=Cause(serial_id=serial.id),
         region_base=region_base,
-        expires_at=rental.expires_at,
-        rate_bytes_per_second=rental.rate_bytes_per_second,
     )
-    acl.issue(
-        work, user_id=user_id, rental_id=rental.id, placements=placements, reason="activation"
-    )
-    return rental
 
 
 def report_shortage(work: UnitOfWork, *, wanted: int, fit: int) -> None:
@@ -128,11 +93,17 @@ def end(work: UnitOfWork, *, rental_id: int, reason: str) -> Rental:
     """End a rental: its relays are released, its ACL ends; account and devices stay."""
     rental = get(work, rental_id)
     user = users.lock(work, rental.user_id)
+    work.session.refresh(rental)  # it may have been renewed before the lock was ours
     rental.status = next_state(TRANSITIONS, rental.status, "end")
     rental.open_user_id = None
     rental.ended_at = work.now
     rental.end_reason = reason
-    users.set_rental_expiry(work, user, min(rental.expires_at, work.now))
+    rental.terms_until = None
+    over_at = min(rental.expires_at, work.now)
+    users.set_rental_expiry(work, user, over_at, deregister_at=over_at + GRACE)
+    notices.begin_grace(work, rental, over_at + GRACE)
+    if reason == EXPIRED:
+        notices.write(work, rental, NoticeKind.EXPIRED, due_at=rental.expires_at, is_sent=True)
     containers.release(work, rental_id=rental_id)
     acl.end(work, rental_id=rental_id)
     logs.record(
@@ -163,6 +134,8 @@ def end_of_user(work: UnitOfWork, *, user_id: int, reason: str) -> Rental:
 def end_expired(work: UnitOfWork, *, rental_id: int) -> None:
     """End a rental whose time is over; one that was renewed or ended meanwhile stays as it is."""
     rental = get(work, rental_id)
+    users.lock(work, rental.user_id)
+    work.session.refresh(rental)
     if rental.status is not RentalStatus.ENDED and rental.expires_at <= work.now:
         end(work, rental_id=rental_id, reason=EXPIRED)
 

@@ -13,6 +13,11 @@ def tell_activated(self: Task, delivery_id: int) -> None:
     self.deliver(delivery_id, mails.tell_activated)
 
 
+@shared_task(bind=True, base=Task, name="rentals.tell_renewed")
+def tell_renewed(self: Task, delivery_id: int) -> None:
+    self.deliver(delivery_id, mails.tell_renewed)
+
+
 @shared_task(bind=True, base=Task, name="rentals.tell_ended")
 def tell_ended(self: Task, delivery_id: int) -> None:
     self.deliver(delivery_id, mails.tell_ended)

@@ -47,6 +47,16 @@ class Suspended(Forbidden):
     text = "This account is suspended ({reason}). Ask {contact}."
 
 
+class Deregistered(Forbidden):
+    code = "users.deregistered"
+    text = "This account is deregistered."
+
+
+class NotRenewable(Conflict):
+    code = "users.not_renewable"
+    text = "An administrator marked this account as not to be renewed ({reason})."
+
+
 class NotYourself(Conflict):
     code = "users.not_yourself"
     text = "You cannot do this to your own account."

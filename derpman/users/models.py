@@ -45,6 +45,7 @@ class User(Base):
     """An account, for ever: what it did stays after it is closed."""
 
     __tablename__ = "users"
+    __table_args__ = (Index("ix_users_status_deregister_at", "status", "deregister_at"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
     username: Mapped[str] = mapped_column(String(64))
@@ -57,6 +58,14 @@ class User(Base):
     status_reason: Mapped[str | None] = mapped_column(String(500))
     locale: Mapped[str] = mapped_column(String(16))
     rental_expiry: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    no_renewal_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when neither he nor anything automatic may renew; empty: he may."""
+    no_renewal_reason: Mapped[str | None] = mapped_column(String(500))
+    deregister_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the account is deregistered by itself unless he renews; empty: never."""
+    deregistered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    former_email_key: Mapped[str | None] = mapped_column(String(254), index=True)
+    """The address of a deregistered account, which may be another account's since."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column()
     __mapper_args__ = {"version_id_col": version}  # concurrent edits fail

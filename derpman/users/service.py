@@ -14,8 +14,10 @@ from derpman.kit.work import STAFF, Role, UnitOfWork
 from derpman.logs import service as logs
 from derpman.users import policy
 from derpman.users.errors import (
+    Deregistered,
     EmailTaken,
     LastSuperAdmin,
+    NotRenewable,
     NotYourself,
     StaffOnlyBySuperAdmin,
     Suspended,
@@ -82,16 +84,33 @@ def in_service(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, str]:
 
 
 def require_active(work: UnitOfWork, user_id: int) -> User:
-    """Return an account that may act; Suspended when an admin stopped it."""
+    """Return an account that may act; Suspended or Deregistered when it may not."""
     user = get(work, user_id)
     refuse_suspended(user)
     return user
 
 
 def refuse_suspended(user: User, contact: str = "the administrators") -> None:
-    """Raise Suspended, with the reason and whom to ask, when an admin stopped the account."""
+    """Raise Suspended, with the reason and whom to ask, when an admin stopped the account.
+
+    Deregistered when its owner or time ended it.
+    """
     if user.status is UserStatus.SUSPENDED:
         raise Suspended(reason=user.status_reason or "", contact=contact)
+    if user.status is not UserStatus.ACTIVE:
+        raise Deregistered
+
+
+def is_renewable(user: User) -> bool:
+    """Tell whether an account may be renewed: it is active, and no admin marked it."""
+    return user.status is UserStatus.ACTIVE and user.no_renewal_at is None
+
+
+def refuse_unrenewable(user: User) -> None:
+    """Raise NotRenewable when an admin marked the account; Suspended, Deregistered as above."""
+    refuse_suspended(user)
+    if user.no_renewal_at is not None:
+        raise NotRenewable(reason=user.no_renewal_reason or "")
 
 
 def acceptable_password(password: str, username: str, email: str) -> str:
@@ -166,9 +185,15 @@ def set_password(work: UnitOfWork, user: User, password_hash: str) -> None:
     work.session.flush()
 
 
-def set_rental_expiry(work: UnitOfWork, user: User, expires_at: datetime) -> None:
-    """Keep on the account until when its service runs; who calls this has locked it."""
+def set_rental_expiry(
+    work: UnitOfWork, user: User, expires_at: datetime, *, deregister_at: datetime | None = None
+) -> None:
+    """Keep on the account until when its service runs; who calls this has locked it.
+
+    `deregister_at` is when it ends by itself, where its service is over.
+    """
     user.rental_expiry = expires_at
+    user.deregister_at = deregister_at
     work.session.flush()
 
 

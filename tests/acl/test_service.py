@@ -181,10 +181,11 @@ def test_nothing_is_offered_after_the_rental_whether_it_was_swept_or_not(
 
 
 def test_versions_count_on_over_rentals_and_the_first_of_a_new_one_replaces_none(
-    edge: Edge, carl: Person, activate: Activate
+    edge: Edge, clock: MovableClock, carl: Person, activate: Activate
 ) -> None:
     rental = activate(carl)
     edge(rentals.end, rental_id=rental.id, reason="test")
+    clock.advance(days=7)
     activate(carl)
     assert edge.read(service.offered, user_id=carl.id).number == 2
     assert "acl.replaced" not in rows(edge, select(Delivery.event))

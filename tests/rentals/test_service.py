@@ -182,9 +182,10 @@ def test_end_releases_everything_but_the_account(
 
 
 def test_next_rental_gets_the_next_acl_version(
-    edge: Edge, servers: list[int], carl: Person, activate: Activate
+    edge: Edge, servers: list[int], clock: MovableClock, carl: Person, activate: Activate
 ):
     edge(service.end, rental_id=activate(carl).id, reason="test")
+    clock.advance(days=7)
     activate(carl)
     assert rows(edge, select(AclVersion.number).order_by(AclVersion.id)) == [1, 2]
 

@@ -67,6 +67,9 @@ def upgrade() -> None:
         sa.Column("refunded_fen", sa.BigInteger(), nullable=False),
         sa.Column("earned_fen", sa.BigInteger(), nullable=False),
         sa.Column("commission_fen", sa.BigInteger(), nullable=False),
+        sa.Column("cash_fen", sa.BigInteger(), nullable=False),
+        sa.Column("bonus_fen", sa.BigInteger(), nullable=False),
+        sa.Column("deferred_fen", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("day", "plan_id", "distributor_id", name=op.f("pk_finance_days")),
     )
     op.create_table(
@@ -91,6 +94,24 @@ def upgrade() -> None:
     with op.batch_alter_table("ledger_accounts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_ledger_accounts_user_id"), ["user_id"], unique=False)
 
+    op.create_table(
+        "log_chain",
+        sa.Column("id", Id, autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("position", Id, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("floor_id", Id, nullable=False),
+        sa.Column("retired_until", Id, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_chain")),
+    )
+    op.create_table(
+        "log_seals",
+        sa.Column("position", Id, autoincrement=False, nullable=False),
+        sa.Column("log_id", Id, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_log_seals")),
+        sa.UniqueConstraint("log_id", name=op.f("uq_log_seals_log_id")),
+    )
     op.create_table(
         "mail_allowances",
         sa.Column("address_key", sa.String(length=254), nullable=False),
@@ -285,6 +306,24 @@ def upgrade() -> None:
         batch_op.create_index("ix_server_logs_server_id_id", ["server_id", "id"], unique=False)
 
     op.create_table(
+        "server_upgrades",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=True),
+        sa.Column("node_version", sa.String(length=64), nullable=False),
+        sa.Column("node_sha256", sa.String(length=64), nullable=False),
+        sa.Column("relay_label", sa.String(length=128), nullable=False),
+        sa.Column("watch_seconds", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_server_upgrades")),
+        sa.UniqueConstraint("open", name=op.f("uq_server_upgrades_open")),
+    )
+    op.create_table(
         "servers",
         sa.Column("id", Id, nullable=False),
         sa.Column("ip", sa.String(length=45), nullable=False),
@@ -304,9 +343,11 @@ def upgrade() -> None:
         sa.Column("margin_percent", sa.Integer(), nullable=True),
         sa.Column("at_margin", sa.String(length=32), nullable=False),
         sa.Column("draining_at", UtcDateTime(), nullable=True),
+        sa.Column("drain_reason", sa.String(length=32), nullable=True),
         sa.Column("is_moving_off", sa.Boolean(), nullable=False),
         sa.Column("leaving_at", UtcDateTime(), nullable=True),
         sa.Column("leave_reason", sa.String(length=500), nullable=True),
+        sa.Column("leaves_at_once", sa.Boolean(), nullable=False),
         sa.Column("halted_at", UtcDateTime(), nullable=True),
         sa.Column("port_from", sa.Integer(), nullable=False),
         sa.Column("port_to", sa.Integer(), nullable=False),
@@ -411,12 +452,25 @@ def upgrade() -> None:
         sa.Column("status_reason", sa.String(length=500), nullable=True),
         sa.Column("locale", sa.String(length=16), nullable=False),
         sa.Column("rental_expiry", UtcDateTime(), nullable=True),
+        sa.Column("no_renewal_at", UtcDateTime(), nullable=True),
+        sa.Column("no_renewal_reason", sa.String(length=500), nullable=True),
+        sa.Column("deregister_at", UtcDateTime(), nullable=True),
+        sa.Column("deregistered_at", UtcDateTime(), nullable=True),
+        sa.Column("former_email_key", sa.String(length=254), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email_key", name=op.f("uq_users_email_key")),
         sa.UniqueConstraint("username_key", name=op.f("uq_users_username_key")),
     )
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_users_former_email_key"), ["former_email_key"], unique=False
+        )
+        batch_op.create_index(
+            "ix_users_status_deregister_at", ["status", "deregister_at"], unique=False
+        )
+
     op.create_table(
         "acl_addresses",
         sa.Column("id", Id, nullable=False),
@@ -459,6 +513,18 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_acl_downloads_user_id_id", ["user_id", "id"], unique=False)
 
+    op.create_table(
+        "acl_jobs",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("is_new_ports", sa.Boolean(), nullable=False),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("cancelled_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name=op.f("fk_acl_jobs_server_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_jobs")),
+    )
     op.create_table(
         "acl_logs",
         sa.Column("id", Id, nullable=False),
@@ -519,6 +585,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_versions_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_versions")),
@@ -526,6 +594,20 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_acl_versions_rental_id"), ["rental_id"], unique=False)
+        batch_op.create_index("ix_acl_versions_status_due_at", ["status", "due_at"], unique=False)
+
+    op.create_table(
+        "auto_renewals",
+        sa.Column("user_id", Id, autoincrement=False, nullable=False),
+        sa.Column("plan_id", Id, nullable=True),
+        sa.Column("check_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_auto_renewals_plan_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_auto_renewals_user_id")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_auto_renewals")),
+    )
+    with op.batch_alter_table("auto_renewals", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_auto_renewals_check_at"), ["check_at"], unique=False)
 
     op.create_table(
         "channel_messages",
@@ -1063,6 +1145,60 @@ def upgrade() -> None:
         batch_op.create_index("ix_user_server_association_server_id", ["server_id"], unique=False)
 
     op.create_table(
+        "acl_rotations",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("open_user_id", Id, nullable=True),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("job_id", Id, nullable=True),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("is_new_ports", sa.Boolean(), nullable=False),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("ip_address", sa.String(length=45), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("version_id", Id, nullable=True),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("begun_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["acl_jobs.id"], name=op.f("fk_acl_rotations_job_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_rotations_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["acl_versions.id"], name=op.f("fk_acl_rotations_version_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_acl_rotations")),
+        sa.UniqueConstraint("open_user_id", name=op.f("uq_acl_rotations_open_user_id")),
+    )
+    with op.batch_alter_table("acl_rotations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_acl_rotations_begun_at"), ["begun_at"], unique=False)
+        batch_op.create_index("ix_acl_rotations_job_id_status", ["job_id", "status"], unique=False)
+        batch_op.create_index("ix_acl_rotations_status_id", ["status", "id"], unique=False)
+        batch_op.create_index("ix_acl_rotations_user_id_id", ["user_id", "id"], unique=False)
+
+    op.create_table(
+        "acl_usage",
+        sa.Column("user_id", Id, autoincrement=False, nullable=False),
+        sa.Column("version_id", Id, nullable=True),
+        sa.Column("evidence", sa.String(length=32), nullable=True),
+        sa.Column("since", UtcDateTime(), nullable=True),
+        sa.Column("current_id", Id, nullable=False),
+        sa.Column("is_watched", sa.Boolean(), nullable=False),
+        sa.Column("on_new_since", UtcDateTime(), nullable=True),
+        sa.Column("off_old_since", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["current_id"], ["acl_versions.id"], name=op.f("fk_acl_usage_current_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_acl_usage_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["acl_versions.id"], name=op.f("fk_acl_usage_version_id")
+        ),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_acl_usage")),
+    )
+    with op.batch_alter_table("acl_usage", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_acl_usage_is_watched"), ["is_watched"], unique=False)
+
+    op.create_table(
         "device_presence",
         sa.Column("placement_id", Id, autoincrement=False, nullable=False),
         sa.Column("node_key", sa.String(length=72), nullable=False),
@@ -1171,7 +1307,7 @@ def upgrade() -> None:
         sa.Column("qr_text", sa.String(length=512), nullable=True),
         sa.Column("trade_no", sa.String(length=64), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
-        sa.Column("ask_at", UtcDateTime(), nullable=False),
+        sa.Column("ask_at", UtcDateTime(), nullable=True),
         sa.Column("asked", sa.Integer(), nullable=False),
         sa.Column("succeeded_at", UtcDateTime(), nullable=True),
         sa.Column("answer", sa.String(length=300), nullable=True),
@@ -1180,7 +1316,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("order_id", "channel", name=op.f("uq_payments_order_id_channel")),
     )
     with op.batch_alter_table("payments", schema=None) as batch_op:
-        batch_op.create_index("ix_payments_status_ask_at", ["status", "ask_at"], unique=False)
+        batch_op.create_index("ix_payments_ask_at", ["ask_at"], unique=False)
 
     op.create_table(
         "port_claims",
@@ -1274,6 +1410,7 @@ def upgrade() -> None:
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
         sa.Column("open_user_id", Id, nullable=True),
+        sa.Column("resumes_id", Id, nullable=True),
         sa.Column("plan_id", Id, nullable=False),
         sa.Column("serial_id", Id, nullable=True),
         sa.Column("status", sa.String(length=32), nullable=False),
@@ -1287,6 +1424,10 @@ def upgrade() -> None:
         sa.Column("device_limit", sa.Integer(), nullable=False),
         sa.Column("over_quota", sa.String(length=32), nullable=False),
         sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("terms_until", UtcDateTime(), nullable=True),
+        sa.Column("period", sa.Integer(), nullable=False),
+        sa.Column("period_from", UtcDateTime(), nullable=False),
+        sa.Column("next_notice_at", UtcDateTime(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_rentals_plan_id")),
         sa.ForeignKeyConstraint(
@@ -1298,8 +1439,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("rentals", schema=None) as batch_op:
         batch_op.create_index(
+            batch_op.f("ix_rentals_next_notice_at"), ["next_notice_at"], unique=False
+        )
+        batch_op.create_index(
             "ix_rentals_status_expires_at", ["status", "expires_at"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_rentals_terms_until"), ["terms_until"], unique=False)
         batch_op.create_index(batch_op.f("ix_rentals_user_id"), ["user_id"], unique=False)
 
     op.create_table(
@@ -1320,6 +1465,41 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("server_job_steps", schema=None) as batch_op:
         batch_op.create_index("ix_server_job_steps_job_id_id", ["job_id", "id"], unique=False)
+
+    op.create_table(
+        "server_upgrade_stages",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("upgrade_id", Id, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("server_id", Id, nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("job_id", Id, nullable=True),
+        sa.Column("label_before", sa.String(length=128), nullable=True),
+        sa.Column("watch_until", UtcDateTime(), nullable=True),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["server_jobs.id"], name=op.f("fk_server_upgrade_stages_job_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["servers.id"], name=op.f("fk_server_upgrade_stages_server_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["upgrade_id"], ["server_upgrades.id"], name=op.f("fk_server_upgrade_stages_upgrade_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_server_upgrade_stages")),
+        sa.UniqueConstraint(
+            "upgrade_id", "position", name=op.f("uq_server_upgrade_stages_upgrade_id_position")
+        ),
+    )
+    with op.batch_alter_table("server_upgrade_stages", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_server_upgrade_stages_job_id"), ["job_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_server_upgrade_stages_server_id"), ["server_id"], unique=False
+        )
 
     op.create_table(
         "traffic_days",
@@ -1428,6 +1608,128 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipt_images")),
     )
     op.create_table(
+        "rental_notices",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("period", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("is_sent", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rental_id"], ["rentals.id"], name=op.f("fk_rental_notices_rental_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rental_notices_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rental_notices")),
+        sa.UniqueConstraint(
+            "rental_id", "period", "kind", name=op.f("uq_rental_notices_rental_id_period_kind")
+        ),
+    )
+    with op.batch_alter_table("rental_notices", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_rental_notices_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "rental_terms",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("plan_id", Id, nullable=False),
+        sa.Column("serial_id", Id, nullable=True),
+        sa.Column("order_id", Id, nullable=True),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("traffic_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("rate_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("device_limit", sa.Integer(), nullable=False),
+        sa.Column("over_quota", sa.String(length=32), nullable=False),
+        sa.Column("throttle_bytes_per_second", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("fk_rental_terms_plan_id")),
+        sa.ForeignKeyConstraint(
+            ["rental_id"], ["rentals.id"], name=op.f("fk_rental_terms_rental_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["serial_id"], ["serial_numbers.id"], name=op.f("fk_rental_terms_serial_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_rental_terms_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rental_terms")),
+        sa.UniqueConstraint("order_id", name=op.f("uq_rental_terms_order_id")),
+        sa.UniqueConstraint("rental_id", "number", name=op.f("uq_rental_terms_rental_id_number")),
+        sa.UniqueConstraint("serial_id", name=op.f("uq_rental_terms_serial_id")),
+    )
+    with op.batch_alter_table("rental_terms", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_rental_terms_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "slot_moves",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("rental_id", Id, nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("open_key", sa.String(length=48), nullable=True),
+        sa.Column("cause", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("from_placement_id", Id, nullable=False),
+        sa.Column("from_server_id", Id, nullable=False),
+        sa.Column("wished_server_id", Id, nullable=True),
+        sa.Column("to_placement_id", Id, nullable=True),
+        sa.Column("to_server_id", Id, nullable=True),
+        sa.Column("is_shared", sa.Boolean(), nullable=False),
+        sa.Column("version_id", Id, nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("actor_name", sa.String(length=64), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("begun_at", UtcDateTime(), nullable=True),
+        sa.Column("switched_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["from_placement_id"],
+            ["user_containers.id"],
+            name=op.f("fk_slot_moves_from_placement_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["from_server_id"], ["servers.id"], name=op.f("fk_slot_moves_from_server_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["rental_id"], ["rentals.id"], name=op.f("fk_slot_moves_rental_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["to_placement_id"], ["user_containers.id"], name=op.f("fk_slot_moves_to_placement_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["to_server_id"], ["servers.id"], name=op.f("fk_slot_moves_to_server_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_slot_moves_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["acl_versions.id"], name=op.f("fk_slot_moves_version_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["wished_server_id"], ["servers.id"], name=op.f("fk_slot_moves_wished_server_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_slot_moves")),
+        sa.UniqueConstraint("open_key", name=op.f("uq_slot_moves_open_key")),
+    )
+    with op.batch_alter_table("slot_moves", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_slot_moves_begun_at"), ["begun_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_slot_moves_from_placement_id"), ["from_placement_id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_slot_moves_from_server_id_id", ["from_server_id", "id"], unique=False
+        )
+        batch_op.create_index("ix_slot_moves_rental_id_id", ["rental_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_slot_moves_status_priority_id", ["status", "priority", "id"], unique=False
+        )
+
+    op.create_table(
         "traffic_periods",
         sa.Column("id", Id, nullable=False),
         sa.Column("rental_id", Id, nullable=False),
@@ -1509,6 +1811,22 @@ def downgrade() -> None:
         batch_op.drop_index("ix_traffic_periods_status_ends_at")
 
     op.drop_table("traffic_periods")
+    with op.batch_alter_table("slot_moves", schema=None) as batch_op:
+        batch_op.drop_index("ix_slot_moves_status_priority_id")
+        batch_op.drop_index("ix_slot_moves_rental_id_id")
+        batch_op.drop_index("ix_slot_moves_from_server_id_id")
+        batch_op.drop_index(batch_op.f("ix_slot_moves_from_placement_id"))
+        batch_op.drop_index(batch_op.f("ix_slot_moves_begun_at"))
+
+    op.drop_table("slot_moves")
+    with op.batch_alter_table("rental_terms", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_rental_terms_user_id"))
+
+    op.drop_table("rental_terms")
+    with op.batch_alter_table("rental_notices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_rental_notices_user_id"))
+
+    op.drop_table("rental_notices")
     op.drop_table("receipt_images")
     with op.batch_alter_table("ledger_transfers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_ledger_transfers_entry_id"))
@@ -1532,13 +1850,20 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_traffic_days_begins_at"))
 
     op.drop_table("traffic_days")
+    with op.batch_alter_table("server_upgrade_stages", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_server_upgrade_stages_server_id"))
+        batch_op.drop_index(batch_op.f("ix_server_upgrade_stages_job_id"))
+
+    op.drop_table("server_upgrade_stages")
     with op.batch_alter_table("server_job_steps", schema=None) as batch_op:
         batch_op.drop_index("ix_server_job_steps_job_id_id")
 
     op.drop_table("server_job_steps")
     with op.batch_alter_table("rentals", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_rentals_user_id"))
+        batch_op.drop_index(batch_op.f("ix_rentals_terms_until"))
         batch_op.drop_index("ix_rentals_status_expires_at")
+        batch_op.drop_index(batch_op.f("ix_rentals_next_notice_at"))
 
     op.drop_table("rentals")
     with op.batch_alter_table("relay_starts", schema=None) as batch_op:
@@ -1563,7 +1888,7 @@ def downgrade() -> None:
 
     op.drop_table("port_claims")
     with op.batch_alter_table("payments", schema=None) as batch_op:
-        batch_op.drop_index("ix_payments_status_ask_at")
+        batch_op.drop_index("ix_payments_ask_at")
 
     op.drop_table("payments")
     with op.batch_alter_table("order_earnings", schema=None) as batch_op:
@@ -1585,6 +1910,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_presence_server_id"))
 
     op.drop_table("device_presence")
+    with op.batch_alter_table("acl_usage", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_acl_usage_is_watched"))
+
+    op.drop_table("acl_usage")
+    with op.batch_alter_table("acl_rotations", schema=None) as batch_op:
+        batch_op.drop_index("ix_acl_rotations_user_id_id")
+        batch_op.drop_index("ix_acl_rotations_status_id")
+        batch_op.drop_index("ix_acl_rotations_job_id_status")
+        batch_op.drop_index(batch_op.f("ix_acl_rotations_begun_at"))
+
+    op.drop_table("acl_rotations")
     with op.batch_alter_table("user_server_association", schema=None) as batch_op:
         batch_op.drop_index("ix_user_server_association_server_id")
 
@@ -1674,7 +2010,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_channel_messages_channel_id"))
 
     op.drop_table("channel_messages")
+    with op.batch_alter_table("auto_renewals", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_auto_renewals_check_at"))
+
+    op.drop_table("auto_renewals")
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
+        batch_op.drop_index("ix_acl_versions_status_due_at")
         batch_op.drop_index(batch_op.f("ix_acl_versions_rental_id"))
 
     op.drop_table("acl_versions")
@@ -1688,6 +2029,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_acl_logs_created_at"))
 
     op.drop_table("acl_logs")
+    op.drop_table("acl_jobs")
     with op.batch_alter_table("acl_downloads", schema=None) as batch_op:
         batch_op.drop_index("ix_acl_downloads_user_id_id")
         batch_op.drop_index(batch_op.f("ix_acl_downloads_created_at"))
@@ -1697,6 +2039,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_acl_addresses_user_id"))
 
     op.drop_table("acl_addresses")
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.drop_index("ix_users_status_deregister_at")
+        batch_op.drop_index(batch_op.f("ix_users_former_email_key"))
+
     op.drop_table("users")
     with op.batch_alter_table("user_logs", schema=None) as batch_op:
         batch_op.drop_index("ix_user_logs_user_id_id")
@@ -1721,6 +2067,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_servers_region"))
 
     op.drop_table("servers")
+    op.drop_table("server_upgrades")
     with op.batch_alter_table("server_logs", schema=None) as batch_op:
         batch_op.drop_index("ix_server_logs_server_id_id")
 
@@ -1755,6 +2102,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_allowances_updated_at"))
 
     op.drop_table("mail_allowances")
+    op.drop_table("log_seals")
+    op.drop_table("log_chain")
     with op.batch_alter_table("ledger_accounts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_ledger_accounts_user_id"))
 
