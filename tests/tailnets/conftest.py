@@ -15,6 +15,7 @@ from derpman.kit.work import Edge
 from derpman.rentals import service as rentals
 from derpman.rentals.models import Rental
 from derpman.serials import service as serials
+from derpman.settings import Settings
 from derpman.tailnets import push, service
 from derpman.tailnets.models import AclPush, TailnetLink
 from derpman.tailnets.pusher import Pusher
@@ -47,7 +48,7 @@ def system(system: System, there: Tailscale) -> System:
     """An installation that may ask what is on loopback, and takes the emulator for Tailscale."""
     values = {**system.settings.model_dump(), "allow_private_links": True}
     values["tailscale_api_url"] = there.url
-    settings = type(system.settings)(_env_file=None, **values)
+    settings = Settings(_env_file=None, **values)  # pyright: ignore[reportCallIssue] # it is taken
     return System(settings, system.engine, system.vault, system.wake, system.clock)
 
 
@@ -64,7 +65,7 @@ def link(edge_of: Callable[..., Edge], carl: Person, there: Tailscale) -> Callab
     """Link Carl's tailnet: `link(wants_push=True)`; return the link's id."""
 
     def make(**more: Any) -> int:
-        facts = {
+        facts: dict[str, Any] = {
             "kind": LinkKind.TAILSCALE,
             "client_id": there.client_id,
             "secret": there.client_secret,

@@ -18,7 +18,8 @@ from derpman.kit.outbox import Delivery
 from derpman.kit.work import Edge
 from derpman.rentals import service as rentals
 from derpman.rentals.models import Rental
-from derpman.tailnets import push, pusher, service
+from derpman.tailnets import push, service, tailscale
+from derpman.tailnets import pusher as pushers
 from derpman.tailnets.errors import (
     ConfirmUnregistered,
     NothingToUndo,
@@ -39,6 +40,10 @@ from tests.tailnets.conftest import ANY, sealed_secret
 Link = Callable[..., int]
 Pushed = Callable[[int], AclPush]
 WRITE = "POST /api/v2/tailnet/-/acl"
+OWN_931 = """{"derpMap": {"Regions": {"931": {
+\t"RegionID": 931, "RegionCode": "own", "RegionName": "Own",
+\t"Nodes": [{"Name": "own", "RegionID": 931, "HostName": "own.example"}],
+}}}}"""
 
 pytestmark = pytest.mark.usefixtures("rental")
 
@@ -63,15 +68,8 @@ def events(edge: Edge, name: str) -> list[dict]:
         return [json.loads(row) for row in rows]
 
 
-@pytest.fixture
-def told(system, carl: Person) -> Callable[[str], list[dict]]:
-    """What was told of an event: a handler that nobody runs keeps it."""
-    handlers = {"acl.pushed": ["x"], "acl.push_undone": ["x"], "acl.push_failed": ["x"]}
-    edge = replace(system.edge(), handlers=handlers)
-    return lambda name: events(edge, name)
-
-
 def listening(pusher: Pusher) -> Pusher:
+    """Return one whose events go to a handler that nobody runs, and so are kept."""
     handlers = {"acl.pushed": ["x"], "acl.push_undone": ["x"], "acl.push_failed": ["x"]}
     return replace(pusher, run=replace(pusher.run, handlers=handlers))
 
@@ -248,12 +246,11 @@ def test_a_worker_that_dies_after_writing_leaves_nothing_to_do_twice(
     do(push.preview)
     pusher.push_due()
     asked = do(push.ask, accept_unregistered=True)
-    job = edge(pusher_module.lease_next)
+    job = edge(pushers.lease_next)
     assert job is not None
     api = job.access.connect(ANY, there.url)
-    carry_out(
-        api, job.wish, lambda change: edge(pusher_module.record_prepared, job=job, change=change)
-    )
+    assert isinstance(api, tailscale.Tailscale)
+    carry_out(api, job.wish, lambda change: edge(pushers.record_prepared, job=job, change=change))
     # and here it is killed: nothing more is written down
     assert pusher.push_due() == 0  # its lease runs
     clock.advance(minutes=4)
@@ -266,13 +263,10 @@ def test_a_worker_that_dies_after_writing_leaves_nothing_to_do_twice(
     assert there.policy == DEFAULT_POLICY
     with pytest.raises(LeaseLost):
         edge(
-            pusher_module.record_prepared,
+            pushers.record_prepared,
             job=job,
-            change=pusher_module.Change("", "", "0" * 64),
+            change=pushers.Change("", "", "0" * 64),
         )
-
-
-pusher_module = pusher
 
 
 def test_undo_puts_the_part_back_and_stops_pushing(
@@ -411,11 +405,7 @@ def test_the_newest_version_is_pushed_whatever_was_asked(
     ("policy", "code"),
     [
         ('{"derpMap": [}', "policy.syntax"),
-        (
-            '{"derpMap": {"Regions": {"931": {"RegionID": 931, "RegionCode": "a", "RegionName": "a",'
-            ' "Nodes": [{"Name": "a", "RegionID": 931, "HostName": "own.example"}]}}}}',
-            "region.clash",
-        ),
+        (OWN_931, "region.clash"),
     ],
 )
 def test_what_is_in_the_way_is_named_and_nothing_is_written(
@@ -508,21 +498,21 @@ def test_one_thing_at_a_time_happens_to_a_policy(
 def test_two_workers_take_a_push_once(do: Edge, edge: Edge, pusher: Pusher, link: Link) -> None:
     link()
     do(push.preview)
-    assert edge(pusher_module.lease_next) is not None
-    assert edge(pusher_module.lease_next) is None
+    assert edge(pushers.lease_next) is not None
+    assert edge(pushers.lease_next) is None
 
 
 def test_slow_answers_hold_up_few_workers(
     do: Edge, edge: Edge, pusher: Pusher, link: Link, clock: MovableClock
 ) -> None:
     link()
-    for _ in range(pusher_module.SENDERS + 1):
+    for _ in range(pushers.SENDERS + 1):
         do(push.preview)
-    for _ in range(pusher_module.SENDERS):
-        assert edge(pusher_module.lease_next) is not None
-    assert edge(pusher_module.lease_next) is None
+    for _ in range(pushers.SENDERS):
+        assert edge(pushers.lease_next) is not None
+    assert edge(pushers.lease_next) is None
     clock.advance(minutes=4)
-    assert edge(pusher_module.lease_next) is not None
+    assert edge(pushers.lease_next) is not None
 
 
 def test_another_customer_sees_no_push_of_carls(
