@@ -18,6 +18,7 @@ from derpman.access.routes import router as access_router
 from derpman.acl.address_routes import router as acl_address_router
 from derpman.acl.offers import Offers
 from derpman.acl.routes import router as acl_router
+from derpman.acl.usage_routes import router as acl_usage_router
 from derpman.alerts.routes import router as alerts_router
 from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
@@ -35,6 +36,7 @@ from derpman.notifications.template_routes import router as templates_router
 from derpman.pages.routes import home_router, staff_router
 from derpman.pages.staff import Figures
 from derpman.rentals.acl_routes import router as acl_versions_router
+from derpman.rentals.rotation_routes import router as acl_rotation_router
 from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
@@ -57,6 +59,8 @@ ROUTERS: list[APIRouter] = [
     tailnets_router,
     acl_versions_router,
     acl_router,
+    acl_usage_router,
+    acl_rotation_router,
     acl_address_router,
     serials_router,
     containers_router,

@@ -105,8 +105,8 @@ class Settings(BaseSettings):
         default=300,
         ge=1,
         le=86400,
-        description="For so long no device of a customer must be on a relay of his old ACL version, "
-        "and one on the new, before the old relays are retired early.",
+        description="For so long no device of a customer must be on a relay of his old ACL "
+        "version, and one on the new, before the old relays are retired early.",
     )
     acl_rotations_per_minute: int = Field(
         default=60,

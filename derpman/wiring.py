@@ -22,7 +22,6 @@ from derpman.kit.wake import LocalWake, RedisWake, Wake
 from derpman.kit.work import SYSTEM, Actor, Edge
 from derpman.notifications.events import ChannelTold, MailGivenUp, MailQueued
 from derpman.rentals.events import (
-    AclAsked,
     RentalActivated,
     RentalEnded,
     RentalRenewed,
@@ -43,8 +42,7 @@ from derpman.traffic.events import QuotaPassed, ServerStopped, TrafficOpened
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
-    AclAsked.name: ["rentals.generate_acl"],
-    AclReplaced.name: ["acl.tell_replaced", "tailnets.push_replaced"],
+    AclReplaced.name: ["acl.follow_replaced", "acl.tell_replaced", "tailnets.push_replaced"],
     AclPushFailed.name: ["tailnets.tell_push_failed"],
     AlertOver.name: ["alerts.tell_resolved", "containers.lift_of_alert"],
     AlertRaised.name: ["users.mail_admins_of_alert", "alerts.tell_raised"],

@@ -9,12 +9,12 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import undefer
 
-from derpman.acl import documents
+from derpman.acl import documents, usage
 from derpman.acl.errors import AddressExists, AddressNotFound
 from derpman.acl.forms import FormName
 from derpman.acl.models import AclAddress, AclDownload, AclVersion
 from derpman.acl.service import NO_GRACE
-from derpman.acl.states import AclStatus
+from derpman.acl.states import AclStatus, Evidence
 from derpman.kit.db import changed
 from derpman.kit.secrets import new_token, token_hash
 from derpman.kit.work import UnitOfWork
@@ -27,6 +27,7 @@ class Offer:
     """What an address gives out at this moment."""
 
     address_id: int
+    version_id: int
     user_id: int
     username: str
     number: int
@@ -92,6 +93,7 @@ def find(
             AclAddress.id,
             AclAddress.token_hash,
             AclAddress.user_id,
+            AclVersion.id.label("version_id"),
             AclVersion.number,
             AclVersion.digest,
             AclVersion.document,
@@ -111,6 +113,7 @@ def find(
     return {
         row.token_hash: Offer(
             address_id=row.id,
+            version_id=row.version_id,
             user_id=row.user_id,
             username=usernames[row.user_id],
             number=row.number,
@@ -140,6 +143,15 @@ def record_fetch(work: UnitOfWork, *, offer: Offer, once_key: str) -> None:
     work.session.execute(
         update(AclAddress).where(AclAddress.id == offer.address_id).values(fetched_at=work.now)
     )
+    if not _is_looking(work.actor.user_agent):
+        usage.record(
+            work, user_id=offer.user_id, version_id=offer.version_id, evidence=Evidence.FETCHED
+        )
+
+
+def _is_looking(user_agent: str) -> bool:
+    """Tell whether a person looks at the address: a browser applies nothing to a tailnet."""
+    return user_agent.startswith("Mozilla/")
 
 
 def _live(work: UnitOfWork) -> AclAddress | None:

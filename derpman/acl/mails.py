@@ -1,8 +1,16 @@
-"""Mails about ACLs, queued by the handlers of their events."""
+"""Mails about ACLs: queued by the handlers of their events and by what time makes due."""
 
 from __future__ import annotations
 
-from derpman.acl import service
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from derpman.acl import service, usage
+from derpman.acl.models import AclVersion
+from derpman.acl.service import NO_GRACE
 from derpman.acl.states import AclStatus
 from derpman.containers import service as containers
 from derpman.kit.work import UnitOfWork
@@ -10,34 +18,102 @@ from derpman.notifications import service as notifications
 from derpman.servers import service as servers
 from derpman.users import service as users
 
+ROTATION = "rotation"
 REASONS = {
     "generated": ("管理员重新生成", "an administrator made it anew"),
     "regions": ("区域编号已更换", "other region ids were chosen"),
     "slot_filled": ("补齐了中继", "a relay was added"),
+    ROTATION: ("定期更换端口", "the ports are changed regularly"),
 }
 """What the reasons that are words of ours mean, in Chinese and English; others are sentences."""
 
 
-def tell_replaced(work: UnitOfWork, *, version_id: int) -> None:
-    """Tell a customer that his relays have changed; nothing when a newer version did so again."""
+def tell_replaced(work: UnitOfWork, *, version_id: int, grace: timedelta = NO_GRACE) -> None:
+    """Tell a customer that his relays have changed; nothing when a newer version did so again.
+
+    A tailnet that follows his address takes what is changed regularly by itself: he hears of that
+    only when it has not done so a day later.
+    """
     version = service.get(work, version_id)
     if version.status is not AclStatus.CURRENT:
         return
-    user = users.get(work, version.user_id)
-    placements = containers.placements_of(work, rental_id=version.rental_id)
-    regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
+    if version.reason == ROTATION and usage.takes_by_itself(work, user_id=version.user_id):
+        return
+    former = _left_behind(work, version)
     zh, en = REASONS.get(version.reason, (version.reason, version.reason))
+    user = users.get(work, version.user_id)
+    more: dict[str, Any] = {"reason": zh if user.locale == "zh-CN" else en}
+    template = "acl_changed"
+    if former is not None:
+        template = "acl_rotated"
+        more["ends_at"] = service.ends_at(former, grace)
+    _queue(work, template, version, once_key=f"acl_changed:{version_id}", more=more)
+
+
+def _left_behind(work: UnitOfWork, version: AclVersion) -> AclVersion | None:
+    """Return the version before this one when it names relays that run and this one does not."""
+    former = work.session.scalar(
+        select(AclVersion).where(
+            AclVersion.user_id == version.user_id,
+            AclVersion.number == version.number - 1,
+            AclVersion.status == AclStatus.SUPERSEDED,
+        )
+    )
+    if former is None:
+        return None
+    left = usage.pins_of(former) - usage.pins_of(version)
+    live = containers.placements_of(work, rental_id=version.rental_id)
+    return former if any(one.pin in left for one in live) else None
+
+
+def remind(
+    work: UnitOfWork, *, version: AclVersion, current: AclVersion, day: int, ends_at: datetime
+) -> None:
+    """Remind a customer that his tailnet still uses a version that ends; once for each day."""
+    _queue(
+        work,
+        "acl_reminder",
+        current,
+        once_key=f"acl_reminder:{version.id}:{day}",
+        more={"old_version": version.number, "ends_at": ends_at},
+    )
+
+
+def tell_ended(work: UnitOfWork, *, version: AclVersion, current: AclVersion) -> None:
+    """Tell a customer that the version his tailnet uses has ended, and what to do."""
+    _queue(
+        work,
+        "acl_ended",
+        current,
+        once_key=f"acl_ended:{version.id}",
+        more={"old_version": version.number},
+    )
+
+
+def _queue(
+    work: UnitOfWork,
+    template: str,
+    version: AclVersion,
+    *,
+    once_key: str,
+    more: Mapping[str, Any],
+) -> None:
+    """Queue a mail about a version; it lists the relays which that one names."""
+    user = users.get(work, version.user_id)
+    pins = usage.pins_of(version)
+    live = containers.placements_of(work, rental_id=version.rental_id)
+    placements = [one for one in live if one.pin in pins]
+    regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
     notifications.queue_mail(
         work,
-        template="acl_changed",
+        template=template,
         address=user.email,
         locale=user.locale,
         user_id=user.id,
-        once_key=f"acl_changed:{version_id}",
+        once_key=once_key,
         params={
             "username": user.username,
             "version": version.number,
-            "reason": zh if user.locale == "zh-CN" else en,
             "relays": [
                 {
                     "slot": one.slot,
@@ -47,5 +123,6 @@ def tell_replaced(work: UnitOfWork, *, version_id: int) -> None:
                 }
                 for one in placements
             ],
+            **more,
         },
     )

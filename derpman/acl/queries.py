@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, defer
 
-from derpman.acl.models import AclDownload, AclLog, AclVersion
-from derpman.acl.states import AclStatus
+from derpman.acl.models import AclDownload, AclJob, AclLog, AclRotation, AclUsage, AclVersion
+from derpman.acl.states import AclStatus, Evidence, RotationStatus
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
 
@@ -32,6 +32,120 @@ def versions(
     if status is not None:
         found = found.where(AclVersion.status == status)
     return page(work.session, found, AclVersion.id, before, limit)
+
+
+def superseded_due(work: UnitOfWork, *, limit: int) -> Sequence[int]:
+    """Return ids of superseded versions that want attention, the longest due first."""
+    return _due(work, AclStatus.SUPERSEDED, limit)
+
+
+def rotation_due(work: UnitOfWork, *, limit: int) -> Sequence[int]:
+    """Return ids of versions in force whose successor is due, the longest due first."""
+    return _due(work, AclStatus.CURRENT, limit)
+
+
+def _due(work: UnitOfWork, status: AclStatus, limit: int) -> Sequence[int]:
+    return work.session.scalars(
+        select(AclVersion.id)
+        .where(AclVersion.status == status, AclVersion.due_at <= work.now)
+        .order_by(AclVersion.due_at)
+        .limit(limit)
+    ).all()
+
+
+def superseded_before(work: UnitOfWork, *, version_id: int) -> Sequence[int]:
+    """Return ids of the same user's superseded versions before this one."""
+    mine = select(AclVersion.user_id, AclVersion.number).where(AclVersion.id == version_id)
+    row = work.session.execute(mine).one_or_none()
+    if row is None:
+        return []
+    return work.session.scalars(
+        select(AclVersion.id)
+        .where(
+            AclVersion.user_id == row.user_id,
+            AclVersion.number < row.number,
+            AclVersion.status == AclStatus.SUPERSEDED,
+        )
+        .order_by(AclVersion.number)
+    ).all()
+
+
+def rotations(
+    work: UnitOfWork,
+    *,
+    user_id: int | None = None,
+    job_id: int | None = None,
+    status: RotationStatus | None = None,
+    before: int | None,
+    limit: int,
+) -> tuple[list[AclRotation], int | None]:
+    """Return how next versions were made, newest first."""
+    found = select(AclRotation)
+    if user_id is not None:
+        found = found.where(AclRotation.user_id == user_id)
+    if job_id is not None:
+        found = found.where(AclRotation.job_id == job_id)
+    if status is not None:
+        found = found.where(AclRotation.status == status)
+    return page(work.session, found, AclRotation.id, before, limit)
+
+
+def rotation_ids(work: UnitOfWork, *, status: RotationStatus, limit: int) -> Sequence[int]:
+    """Return the oldest rotations in a state."""
+    return work.session.scalars(
+        select(AclRotation.id)
+        .where(AclRotation.status == status)
+        .order_by(AclRotation.id)
+        .limit(limit)
+    ).all()
+
+
+def begun_since(work: UnitOfWork, *, since: datetime) -> int:
+    """Return how many rotations with new relays have begun since an instant."""
+    begun = select(func.count(AclRotation.id)).where(AclRotation.begun_at > since)
+    return work.session.scalar(begun) or 0
+
+
+def jobs(work: UnitOfWork, *, before: int | None, limit: int) -> tuple[list[AclJob], int | None]:
+    """Return jobs, newest first."""
+    return page(work.session, select(AclJob), AclJob.id, before, limit)
+
+
+def job_progress(
+    work: UnitOfWork, *, job_ids: Sequence[int]
+) -> dict[int, dict[RotationStatus, int]]:
+    """Return how many rotations of jobs are in which state, by job."""
+    rows = work.session.execute(
+        select(AclRotation.job_id, AclRotation.status, func.count(AclRotation.id))
+        .where(AclRotation.job_id.in_(job_ids))
+        .group_by(AclRotation.job_id, AclRotation.status)
+    )
+    found: dict[int, dict[RotationStatus, int]] = {job_id: {} for job_id in job_ids}
+    for job_id, status, count in rows:
+        if job_id is not None:
+            found[job_id][status] = count
+    return found
+
+
+def usages(
+    work: UnitOfWork,
+    *,
+    user_id: int | None = None,
+    evidence: Evidence | None = None,
+    is_behind: bool | None = None,
+    before: int | None,
+    limit: int,
+) -> tuple[list[AclUsage], int | None]:
+    """Return what is known of tailnets, by user, the newest user first."""
+    found = select(AclUsage)
+    if user_id is not None:
+        found = found.where(AclUsage.user_id == user_id)
+    if evidence is not None:
+        found = found.where(AclUsage.evidence == evidence)
+    if is_behind is not None:
+        behind = or_(AclUsage.version_id.is_(None), AclUsage.version_id != AclUsage.current_id)
+        found = found.where(behind if is_behind else ~behind)
+    return page(work.session, found, AclUsage.user_id, before, limit)
 
 
 def generations(
@@ -57,22 +171,6 @@ def downloads(
     return page(work.session, found, AclDownload.id, before, limit)
 
 
-def current_ids(work: UnitOfWork, *, user_ids: Collection[int]) -> dict[int, int]:
-    """Return the versions in force of these users, by user; one statement for each thousand."""
-    asked, found = list(user_ids), dict[int, int]()
-    for start in range(0, len(asked), 1000):
-        rows = work.session.execute(
-            select(AclVersion.user_id, AclVersion.id)
-            .where(
-                AclVersion.user_id.in_(asked[start : start + 1000]),
-                AclVersion.status == AclStatus.CURRENT,
-            )
-            .order_by(AclVersion.number)
-        )
-        found |= {row.user_id: row.id for row in rows}
-    return found
-
-
 def _matching(
     model: type[Row],
     text: Sequence[InstrumentedAttribute[str]],
@@ -95,4 +193,20 @@ def _matching(
         found = found.where(
             or_(*(func.lower(column).contains(part, autoescape=True) for column in text))
         )
+    return found
+
+
+def current_ids(work: UnitOfWork, *, user_ids: Collection[int]) -> dict[int, int]:
+    """Return the versions in force of these users, by user; one statement for each thousand."""
+    asked, found = list(user_ids), dict[int, int]()
+    for start in range(0, len(asked), 1000):
+        rows = work.session.execute(
+            select(AclVersion.user_id, AclVersion.id)
+            .where(
+                AclVersion.user_id.in_(asked[start : start + 1000]),
+                AclVersion.status == AclStatus.CURRENT,
+            )
+            .order_by(AclVersion.number)
+        )
+        found |= {row.user_id: row.id for row in rows}
     return found

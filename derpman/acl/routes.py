@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from derpman.acl import addresses, documents, queries, service, steps
+from derpman.acl import addresses, documents, queries, service, standing, steps
 from derpman.acl.diff import unified
 from derpman.acl.errors import AclExpired, AclNotFound
 from derpman.acl.forms import FormName
@@ -217,6 +217,8 @@ def _current(work: UnitOfWork, grace: timedelta) -> CurrentPart | None:
         is_offered=reason is None,
         reason=reason,
         forms=list(FormName) if reason is None else [],
+        applied=standing.applied(work, user_id=user_id),
+        former=standing.former(work, user_id=user_id, grace=grace),
     )
 
 

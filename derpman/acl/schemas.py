@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from derpman.acl.derpmap import Severity
 from derpman.acl.forms import FormName
-from derpman.acl.states import AclStatus
+from derpman.acl.states import AclStatus, Evidence, RotationStatus
 from derpman.kit.paging import PageQuery
 from derpman.kit.types import Body, IdValue, Line, Out, Part
 from derpman.logs.schemas import LogQuery
@@ -49,6 +49,120 @@ class FindingPart(Part):
     params: Mapping[str, Any]
 
 
+class AppliedPart(Part):
+    """Which version a tailnet has applied, and how we know."""
+
+    version: int
+    evidence: Evidence
+    since: datetime
+
+
+class UsagePart(Part):
+    user_id: int
+    username: str
+    current_version: int
+    applied: AppliedPart | None
+    on_new_since: datetime | None
+    """Since when a device is on a relay that only the version in force names."""
+    off_old_since: datetime | None
+    """Since when none is on a relay that it names no more."""
+
+
+class UsagesOut(Out):
+    usages: list[UsagePart]
+    next_before: int | None
+
+
+class UsageQuery(PageQuery):
+    user_id: IdValue | None = None
+    evidence: Evidence | None = None
+    is_behind: bool | None = None
+    """Only those whose tailnets have not applied the version in force, or only the others."""
+
+
+class Applied(Body):
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class AppliedOut(Out):
+    applied: AppliedPart | None
+
+
+class RotationPart(Part):
+    """The making of somebody's next version."""
+
+    id: int
+    user_id: int
+    username: str
+    job_id: int | None
+    status: RotationStatus
+    reason: str
+    is_new_ports: bool
+    actor_name: str
+    version: int | None
+    """The version that was made."""
+    error: str | None
+    """The code of what stood in the way."""
+    created_at: datetime
+    begun_at: datetime | None
+    ended_at: datetime | None
+
+
+class RotationOut(Out):
+    rotation: RotationPart
+
+
+class RotationsOut(Out):
+    rotations: list[RotationPart]
+    next_before: int | None
+
+
+class RotationsQuery(PageQuery):
+    user_id: IdValue | None = None
+    job_id: IdValue | None = None
+    status: RotationStatus | None = None
+
+
+class JobPart(Part):
+    """The next version for everybody on a server, and how far it is."""
+
+    id: int
+    server_id: int
+    reason: str
+    is_new_ports: bool
+    actor_name: str
+    created_at: datetime
+    cancelled_at: datetime | None
+    total: int
+    done: int
+    cancelled: int
+    is_over: bool
+
+
+class JobOut(Out):
+    job: JobPart
+
+
+class JobsOut(Out):
+    jobs: list[JobPart]
+    next_before: int | None
+
+
+class RelayPart(Part):
+    slot: int
+    region_id: int
+    address: str
+    port: int
+
+
+class FormerPart(Part):
+    """A version before the one in force that still works, and what only such ones name."""
+
+    version: int
+    ends_at: datetime
+    relays: list[RelayPart]
+
+
 class CurrentPart(Part):
     version: int
     created_at: datetime
@@ -60,6 +174,9 @@ class CurrentPart(Part):
     """Whether it can be taken now; `reason` says why not."""
     reason: str | None
     forms: list[FormName]
+    applied: AppliedPart | None
+    """Which version the tailnet has applied; null when nothing is known."""
+    former: list[FormerPart]
 
 
 class CurrentOut(Out):

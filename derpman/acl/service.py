@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
-from derpman.acl import derpmap
+from derpman.acl import derpmap, usage
 from derpman.acl.errors import AclExpired, AclNotFound
 from derpman.acl.events import AclReplaced
 from derpman.acl.models import AclLog, AclVersion
@@ -22,6 +22,8 @@ from derpman.logs import service as logs
 from derpman.users import service as users
 
 LIFE = timedelta(days=32)
+ROTATE_AFTER = timedelta(days=29)
+"""When the next version is made by itself."""
 NO_GRACE = timedelta(0)
 
 
@@ -50,7 +52,11 @@ def issue(
         work.session.execute(
             update(AclVersion)
             .where(AclVersion.id == last.id)
-            .values(status=next_state(TRANSITIONS, last.status, "supersede"))
+            .values(
+                status=next_state(TRANSITIONS, last.status, "supersede"),
+                superseded_at=work.now,
+                due_at=work.now,
+            )
         )
     version = AclVersion(
         user_id=user_id,
@@ -62,9 +68,11 @@ def issue(
         reason=reason,
         created_at=work.now,
         expires_at=work.now + LIFE,
+        due_at=work.now + ROTATE_AFTER,
     )
     work.session.add(version)
     work.session.flush()
+    usage.follow(work, version)
     _record(work, version)
     if last is not None and is_replaced and last.digest != digest:
         work.emit(AclReplaced(version_id=version.id))

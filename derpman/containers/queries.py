@@ -57,6 +57,15 @@ def counts(work: UnitOfWork) -> list[tuple[Wanted, Observed, int]]:
     return [(wanted, observed, count) for wanted, observed, count in rows]
 
 
+def live_of(work: UnitOfWork, *, user_ids: Sequence[int]) -> Sequence[Placement]:
+    """Return the placements of users that are not released, by slot, the oldest first."""
+    return work.session.scalars(
+        select(Placement)
+        .where(Placement.user_id.in_(user_ids), Placement.wanted != Wanted.RELEASED)
+        .order_by(Placement.slot, Placement.generation)
+    ).all()
+
+
 @dataclass(frozen=True)
 class Owner:
     """Whose a relay is, and where it is."""
@@ -96,3 +105,20 @@ def users_on(work: UnitOfWork, *, server_id: int) -> Sequence[int]:
 def admitted_keys(work: UnitOfWork, *, user_id: int) -> set[str]:
     """Return the node keys that a user's relays let in."""
     return set(work.session.scalars(select(Admission.node_key).where(Admission.user_id == user_id)))
+
+
+def others_run(work: UnitOfWork, *, relay_id: int) -> bool:
+    """Tell whether the relays of a customer's other slots are ready, those that should run."""
+    mine = work.session.execute(
+        select(Placement.user_id, Placement.slot).where(Placement.id == relay_id)
+    ).one_or_none()
+    if mine is None:
+        return True
+    lacking = select(Placement.id).where(
+        Placement.user_id == mine.user_id,
+        Placement.slot != mine.slot,
+        Placement.wanted == Wanted.RUNNING,
+        Placement.gone_at.is_(None),
+        Placement.observed != Observed.READY,
+    )
+    return work.session.scalar(lacking.limit(1)) is None

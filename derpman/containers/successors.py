@@ -45,6 +45,7 @@ def prepare(
     """
     if placement.wanted is Wanted.RELEASED:
         raise PlacementNotFound
+    wanted = placement.wanted  # it may be the one that is retired
     generations = live(work, terms.rental_id).get(placement.slot, [])
     if len(generations) >= MOST_GENERATIONS:
         spare = [one.id for one in generations if one.id in unused]
@@ -62,7 +63,7 @@ def prepare(
     number = service.next_generation(work, terms.rental_id, placement.slot)
     [made] = service.want(work, terms, [(placement.slot, number, place)])
     made.region_id = placement.region_id
-    made.wanted = placement.wanted
+    made.wanted = wanted
     if placement.quota_bytes == 0:  # used up: it gets no more here than there
         made.quota_bytes, made.at_quota = 0, placement.at_quota
         made.throttle_bytes_per_second = placement.throttle_bytes_per_second
@@ -109,11 +110,8 @@ def newest(placements: Iterable[Placement]) -> list[Placement]:
 
 
 def are_ready(placements: Iterable[Placement]) -> bool:
-    """Tell whether nodes have said of all of them that they serve, or are stopped as wanted."""
-    return all(
-        one.observed is (Observed.READY if one.wanted is Wanted.RUNNING else Observed.STOPPED)
-        for one in placements
-    )
+    """Tell whether nodes have said of all of them that they serve, or that they must not."""
+    return all(one.observed in (Observed.READY, Observed.STOPPED) for one in placements)
 
 
 def set_ends(work: UnitOfWork, *, ends: Mapping[int, datetime | None]) -> None:

@@ -80,6 +80,10 @@ TEMPLATES: dict[str, Template] = {
     "quota_opened": _needs("username", "amount", "period_ends_at"),
     "server_stopped": _needs("username", "region"),
     "acl_changed": _needs("username", "version", "reason", "relays"),
+    # ends_at: when the relays of the version before stop
+    "acl_rotated": _needs("username", "version", "reason", "relays", "ends_at"),
+    "acl_reminder": _needs("username", "version", "old_version", "relays", "ends_at"),
+    "acl_ended": _needs("username", "version", "old_version", "relays"),
     # what: a sentence about a control server, or about a policy
     "link_refused": _needs("username", "what"),
     "push_failed": _needs("username", "what"),

@@ -36,6 +36,8 @@ SAMPLES: Mapping[str, Any] = {
     "limit": 5,
     "is_full": True,
     "version": "2",
+    "old_version": "1",
+    "ends_at": datetime(2026, 3, 31, 8, 0, tzinfo=UTC),
     "level": 95,
     "used": "190 GB",
     "amount": "200 GB",

@@ -11,7 +11,7 @@ from derpman.acl.schemas import VersionPart
 from derpman.kit.http import Guarded, RunAdmin, RunUser
 from derpman.kit.throttle import Limit
 from derpman.rentals import versions
-from derpman.rentals.schemas import AskedOut, Generate, GeneratedOut, GenerateForServer, Regions
+from derpman.rentals.schemas import Generate, GeneratedOut, Regions
 
 router = APIRouter(prefix="/api/acl", tags=["acl"])
 CHANGES = Limit("acl-regions", 10, 3600)
@@ -22,12 +22,6 @@ CHANGES = Limit("acl-regions", 10, 3600)
 def generate(run: RunAdmin, body: Generate) -> GeneratedOut:
     """Make a user's next ACL version; relays in place stay, empty slots are filled."""
     return _generated(run(versions.generate, **body.model_dump()))
-
-
-@router.post("/generate_for_server")
-def generate_for_server(run: RunAdmin, body: GenerateForServer) -> AskedOut:
-    """Have the next version made for every user with a relay on a server."""
-    return AskedOut(users=run(versions.ask_for_server, **body.model_dump()))
 
 
 @router.post("/regions")

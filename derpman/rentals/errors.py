@@ -33,6 +33,16 @@ class RentalSuspended(Conflict):
     text = "This rental is suspended."
 
 
+class RotationUnderWay(Conflict):
+    code = "rentals.rotation_under_way"
+    text = "The next ACL version of this customer is being made already."
+
+
+class JobNotFound(NotFound):
+    code = "rentals.job_not_found"
+    text = "There is no such job."
+
+
 class NoEmptySlot(Conflict):
     code = "rentals.no_empty_slot"
     text = "All three relays of this customer are in place."

@@ -48,14 +48,3 @@ class UserSuspended(Event):
 class UserReinstated(Event):
     name = "user.reinstated"
     user_id: int
-
-
-@dataclass(frozen=True)
-class AclAsked(Event):
-    """An admin wants the next ACL version of a user, among others."""
-
-    name = "acl.asked"
-    user_id: int
-    reason: str
-    actor_name: str
-    ip: str

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from derpman.acl import service as acl
+from derpman.acl import usage
+from derpman.acl.models import AclVersion
 from derpman.containers import service as containers
+from derpman.containers import successors
+from derpman.containers.models import Placement
 from derpman.containers.schemas import SlotOut
 from derpman.finance import service as finance
 from derpman.kit.work import UnitOfWork
@@ -21,12 +27,12 @@ def of_user(work: UnitOfWork, *, user_id: int) -> RentalPart | None:
 
 def of(work: UnitOfWork, rental: Rental) -> RentalPart:
     """Return one rental."""
-    placements = containers.placements_of(work, rental_id=rental.id)
-    regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
-    slots = [SlotOut.of(one, regions) for one in placements]
     version = acl.current(work, user_id=rental.user_id)
     if version is not None and version.rental_id != rental.id:
         version = None
+    placements = _shown(containers.placements_of(work, rental_id=rental.id), version)
+    regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
+    slots = [SlotOut.of(one, regions) for one in placements]
     return RentalPart(
         id=rental.id,
         user_id=rental.user_id,
@@ -53,3 +59,10 @@ def of(work: UnitOfWork, rental: Rental) -> RentalPart:
             version=version.number, created_at=version.created_at, expires_at=version.expires_at
         ),
     )
+
+
+def _shown(placements: Sequence[Placement], version: AclVersion | None) -> list[Placement]:
+    """Return one relay for each slot: the one that the version in force names, else the newest."""
+    pins = frozenset[str]() if version is None else usage.pins_of(version)
+    named = {one.slot: one for one in placements if one.pin in pins}
+    return [named.get(one.slot, one) for one in successors.newest(placements)]

@@ -81,6 +81,13 @@ class Generate(Body):
 class GenerateForServer(Body):
     server_id: IdValue
     reason: Why = "generated"
+    new_ports: bool = False
+
+
+class Rotate(Body):
+    user_id: IdValue
+    reason: Why = "generated"
+    new_ports: bool = True
 
 
 class Regions(Body):
@@ -92,8 +99,3 @@ class GeneratedOut(Out):
     acl: dict[str, Any]
     """The derpMap, as Tailscale's policy has it."""
     version: VersionPart
-
-
-class AskedOut(Out):
-    users: int
-    """For how many the next version is being made."""

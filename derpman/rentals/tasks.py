@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from derpman.kit.tasks import Task
-from derpman.rentals import mails, queries, service, versions
+from derpman.rentals import mails, queries, service
 
 BATCH = 200
 
@@ -31,11 +31,6 @@ def tell_suspended(self: Task, delivery_id: int) -> None:
 @shared_task(bind=True, base=Task, name="rentals.tell_reinstated")
 def tell_reinstated(self: Task, delivery_id: int) -> None:
     self.deliver(delivery_id, mails.tell_reinstated)
-
-
-@shared_task(bind=True, base=Task, name="rentals.generate_acl")
-def generate_acl(self: Task, delivery_id: int) -> None:
-    self.deliver(delivery_id, versions.generate_asked)
 
 
 @shared_task(bind=True, base=Task, name="rentals.end_expired")

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from derpman.acl import derpmap
 from derpman.acl import service as acl
 from derpman.acl.errors import MoveNeeded, RegionsRefused
 from derpman.acl.models import AclVersion
-from derpman.containers import queries as container_queries
 from derpman.containers import service as containers
 from derpman.containers.choice import choose
 from derpman.containers.errors import NoPortLeft, ServerNotFit
 from derpman.containers.models import Placement
-from derpman.containers.states import Wanted
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.rentals.errors import NoOpenRental, RentalSuspended
-from derpman.rentals.events import AclAsked
 from derpman.rentals.models import Rental
 from derpman.rentals.service import open_rental
 from derpman.rentals.states import RentalStatus
 from derpman.servers import service as servers
 from derpman.users import service as users
-
-MAX_RELAYS_OF_SERVER = 20_000
 
 
 def generate(
@@ -47,7 +41,7 @@ def generate(
     if len(wished) > len(empty):
         raise MoveNeeded(wanted=wished, present=present)
     filled = _fill(work, rental, dict(zip(empty, wished, strict=False)))
-    filled += _fill_up(work, rental, empty[len(wished) :])
+    filled += fill_up(work, rental)
     version = acl.issue(
         work,
         user_id=user_id,
@@ -68,38 +62,6 @@ def generate(
         },
     )
     return version
-
-
-def ask_for_server(work: UnitOfWork, *, server_id: int, reason: str = "generated") -> int:
-    """Have the next version made for every user with a relay on a server; return how many."""
-    servers.get(work, server_id)
-    relays, _ = container_queries.placements(
-        work, server_id=server_id, wanted=Wanted.RUNNING, before=None, limit=MAX_RELAYS_OF_SERVER
-    )
-    user_ids = sorted({one.user_id for one in relays})
-    for user_id in user_ids:
-        event = AclAsked(
-            user_id=user_id, reason=reason, actor_name=work.actor.name, ip=work.actor.ip
-        )
-        work.emit(event)
-    logs.record(
-        work,
-        action="acl.generate",
-        object_type="server",
-        object_id=server_id,
-        after={"users": len(user_ids), "reason": reason},
-    )
-    return len(user_ids)
-
-
-def generate_asked(
-    work: UnitOfWork, *, user_id: int, reason: str, actor_name: str, ip: str
-) -> None:
-    """Make the version an admin asked for, in his name; nothing when the rental is not running."""
-    rental = open_rental(work, user_id)
-    if rental is not None and rental.status is RentalStatus.ACTIVE:
-        asked = replace(work, actor=replace(work.actor, name=actor_name, ip=ip))
-        generate(asked, user_id=user_id, reason=reason)
 
 
 def choose_regions(work: UnitOfWork, *, user_id: int, region_base: int) -> AclVersion:
@@ -139,25 +101,31 @@ def _running(work: UnitOfWork, user_id: int) -> Rental:
     return rental
 
 
-def _fill(work: UnitOfWork, rental: Rental, places: dict[int, int]) -> list[Placement]:
-    """Fill slots, given as slot to server; servers are locked in the order of their ids."""
-    terms = containers.Terms(
+def terms_of(rental: Rental) -> containers.Terms:
+    """Return what a rental says about each of its relays."""
+    return containers.Terms(
         user_id=rental.user_id,
         rental_id=rental.id,
         region_base=rental.region_base,
         expires_at=rental.expires_at,
         rate_bytes_per_second=rental.rate_bytes_per_second,
     )
+
+
+def _fill(work: UnitOfWork, rental: Rental, places: dict[int, int]) -> list[Placement]:
+    """Fill slots, given as slot to server; servers are locked in the order of their ids."""
+    terms = terms_of(rental)
     in_order = sorted(places.items(), key=lambda place: place[1])
     return [
         containers.fill(work, terms, slot=slot, server_id=server_id) for slot, server_id in in_order
     ]
 
 
-def _fill_up(work: UnitOfWork, rental: Rental, slots: Sequence[int]) -> list[Placement]:
-    """Fill slots wherever there is room; one that finds none stays empty, and the rest is kept."""
+def fill_up(work: UnitOfWork, rental: Rental) -> list[Placement]:
+    """Fill empty slots wherever there is room; one that finds none stays empty."""
+    kept = containers.placements_of(work, rental_id=rental.id)
     filled: list[Placement] = []
-    for slot in slots:
+    for slot in sorted(set(containers.SLOTS) - {one.slot for one in kept}):
         placed = containers.placements_of(work, rental_id=rental.id)
         taken = {one.server_id for one in placed}
         regions = servers.regions_of(work, server_ids=taken).values()

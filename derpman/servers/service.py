@@ -82,6 +82,14 @@ def place_beside(work: UnitOfWork, *, server_id: int) -> Candidate:
     )
 
 
+def takes_successors(work: UnitOfWork, *, server_ids: Iterable[int]) -> set[int]:
+    """Return which of these servers go on carrying relays, so that the next may stand there too."""
+    steady = select(Server.id).where(
+        Server.id.in_(set(server_ids)), Server.status == ServerStatus.HEALTHY
+    )
+    return set(work.session.scalars(steady))
+
+
 def claim(work: UnitOfWork, *, server_id: int, is_beside: bool = False) -> bool:
     """Take one place on a server while it has one; False when it has none any more.
 

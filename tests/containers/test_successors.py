@@ -91,7 +91,8 @@ def test_third_generation_is_refused_unless_one_is_in_no_map_in_use(
     with pytest.raises(TwoGenerations):
         prepare(edge, terms, second.id)
     spare = add_server()
-    third = prepare(edge, terms, first.id, server_id=spare, unused=[second.id])
+    third = prepare(edge, terms, second.id, server_id=spare, unused=[second.id])
+    assert third.wanted is Wanted.RUNNING
     assert alive(edge, terms)[1] == [1, 3]
     assert (third.server_id, third.region_id) == (spare, 931)
     assert rows(edge, select(Server.relay_count).order_by(Server.id)) == [1, 1, 1, 1]

@@ -165,6 +165,7 @@ def test_only_admins_generate(client: TestClient, carl: Person, rita: Person) ->
     for path, body in (
         ("generate", {"user_id": carl.id, "server_ids": [1, 2]}),
         ("generate_for_server", {"server_id": 1}),
+        ("rotate", {"user_id": carl.id}),
     ):
         for who in (carl, rita):
             answer = client.post(f"/api/acl/{path}", json=body, headers=who.headers)
@@ -186,38 +187,6 @@ def test_only_admins_generate(client: TestClient, carl: Person, rita: Person) ->
 )
 def test_bad_bodies_are_refused(client: TestClient, root: Person, body: dict[str, Any]) -> None:
     assert generate(client, root, **body).status_code == 422
-
-
-def test_all_users_of_a_server_get_their_next_version(
-    client: TestClient,
-    edge: Edge,
-    servers: list[int],
-    carl: Person,
-    eve: Person,
-    rita: Person,
-    root: Person,
-    activate: Activate,
-    follow: Callable[..., None],
-) -> None:
-    for person in (carl, eve, rita):
-        activate(person)
-    edge(service.suspend_user, user_id=rita.id, reason="abuse")
-    body = {"server_id": servers[1], "reason": "maintenance"}
-    answer = client.post("/api/acl/generate_for_server", json=body, headers=root.headers)
-    assert answer.json() == {"success": True, "users": 2}
-    rental = edge.read(service.open_rental, eve.id)
-    assert rental is not None
-    edge(service.end, rental_id=rental.id, reason="meanwhile")
-    follow("rentals.generate_acl")
-    follow("rentals.generate_acl")
-    made = rows(edge, select(AclLog).where(AclLog.reason == "maintenance"))
-    assert [(one.user_id, one.actor_name, one.ip_address) for one in made] == [
-        (carl.id, "root_", "testclient")
-    ]
-    unknown = client.post(
-        "/api/acl/generate_for_server", json={"server_id": 99}, headers=root.headers
-    )
-    assert code_of(unknown) == "servers.not_found"
 
 
 def test_customer_takes_other_region_ids(
