@@ -24,6 +24,8 @@ from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.link_routes import router as linked_router
 from derpman.devices.routes import router as devices_router
+from derpman.finance.money_routes import router as money_router
+from derpman.finance.order_routes import router as orders_router
 from derpman.finance.routes import router as finance_router
 from derpman.kit import http, machines, memory, places, site
 from derpman.kit.live import Live
@@ -66,6 +68,8 @@ ROUTERS: list[APIRouter] = [
     containers_router,
     servers_router,
     finance_router,
+    orders_router,
+    money_router,
     users_router,
     access_router,
     messages_router,

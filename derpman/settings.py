@@ -149,6 +149,14 @@ class Settings(BaseSettings):
         description="How often the servers' worker looks at each server. Slower saves the panel's "
         "processor, and finds a dead server later.",
     )
+    alipay_url: str = Field(
+        default="https://openapi.alipay.com/gateway.do",
+        description="Where Alipay's gateway is. Another address is for its sandbox and for tests.",
+    )
+    wechatpay_url: str = Field(
+        default="https://api.mch.weixin.qq.com",
+        description="Where WeChat Pay's API is. Another address is for tests.",
+    )
     session_days: int = Field(
         default=30, ge=1, le=365, description="Days a log-in lasts without use."
     )

@@ -12,6 +12,13 @@ from derpman.access.events import PasswordForgotten
 from derpman.acl.events import AclReplaced
 from derpman.alerts.events import AlertOver, AlertRaised
 from derpman.devices.events import DeviceKnocked, DeviceRegistered, DeviceRemoved
+from derpman.finance.events import (
+    OrderClosed,
+    OrderPaid,
+    PaymentWanted,
+    ReceiptRefused,
+    WalletCredited,
+)
 from derpman.kit import places
 from derpman.kit.clock import Clock, utc_now
 from derpman.kit.db import Sessions, engine_for
@@ -55,7 +62,11 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     LinkRemoved.name: ["devices.forget_linked"],
     MailGivenUp.name: ["alerts.report_given_up"],
     MailQueued.name: ["notifications.send"],
+    OrderClosed.name: ["finance.close_payments"],
+    OrderPaid.name: ["rentals.fulfil_order"],
     PasswordForgotten.name: ["access.send_reset"],
+    PaymentWanted.name: ["finance.begin_payment"],
+    ReceiptRefused.name: ["finance.tell_refused"],
     PushAsked.name: ["tailnets.push"],
     RentalActivated.name: [
         "traffic.follow_rental",
@@ -72,6 +83,7 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     UserReinstated.name: ["rentals.tell_reinstated", "notifications.announce"],
     UserSuspended.name: ["rentals.tell_suspended", "notifications.announce"],
     VerificationAsked.name: ["users.send_code"],
+    WalletCredited.name: ["finance.tell_credited"],
 }
 """Names of events to the names of the tasks that follow: the asynchronous map."""
 

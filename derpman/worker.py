@@ -35,6 +35,8 @@ TASK_MODULES: list[str] = [
     "derpman.devices.map_tasks",
     "derpman.users.tasks",
     "derpman.devices.tasks",
+    "derpman.finance.tasks",
+    "derpman.rentals.paying_tasks",
     "derpman.kit.tasks",
     "derpman.monitoring.tasks",
     "derpman.notifications.tasks",
@@ -91,6 +93,12 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     },
     "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
     "forget old metrics": {"task": "monitoring.forget_old", "schedule": crontab(minute="52")},
+    "ask payment gateways": {"task": "finance.ask_gateways", "schedule": 5},
+    "close unpaid orders": {"task": "finance.expire_orders", "schedule": 15},
+    "book what was earned": {"task": "finance.book_days", "schedule": crontab(minute="3")},
+    "sum up money": {"task": "finance.roll_up", "schedule": 5},
+    "check the ledger": {"task": "finance.check_ledger", "schedule": crontab(minute="33")},
+    "renew from wallets": {"task": "rentals.renew_from_wallets", "schedule": 60},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""

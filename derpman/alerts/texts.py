@@ -64,6 +64,20 @@ TEXTS: dict[str, Text] = {
         "{action}",
         zh="服务器 {server_id}（{ip}）本月流量已使用 {percent}%，达到设定的界限：{action}",
     ),
+    "payment_amount": Text(
+        en="Order {order} costs {wanted_fen} fen and {channel} says that {paid_fen} were paid "
+        "(trade {trade_no}): not booked until somebody has looked at it",
+        zh="订单 {order} 应付 {wanted_fen} 分，{channel} 通知实付 {paid_fen} 分"
+        "（交易号 {trade_no}），在人工核对前不入账",
+    ),
+    "ledger_differs": Text(
+        en="The ledger does not agree with itself: {what}",
+        zh="账本核对不一致：{what}",
+    ),
+    "order_stuck": Text(
+        en="Order {order} is paid and was not delivered for over ten minutes",
+        zh="订单 {order} 已支付，超过十分钟仍未开通",
+    ),
     "mail_waiting": Text(
         en="{count} mails have waited for the mail server for over five minutes: {error}",
         zh="有 {count} 封邮件等待发送超过五分钟：{error}",

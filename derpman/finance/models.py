@@ -220,7 +220,7 @@ class Payment(Base):
     __tablename__ = "payments"
     __table_args__ = (
         UniqueConstraint("order_id", "channel"),
-        Index("ix_payments_status_ask_at", "status", "ask_at"),
+        Index("ix_payments_ask_at", "ask_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -230,8 +230,8 @@ class Payment(Base):
     qr_text: Mapped[str | None] = mapped_column(String(512))
     trade_no: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    ask_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the gateway is asked next, as long as it is open."""
+    ask_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the gateway is asked next; for a while also after closing, for money that came late."""
     asked: Mapped[int] = mapped_column()
     succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answer: Mapped[str | None] = mapped_column(String(300))
@@ -320,6 +320,20 @@ class Earning(Base):
     """The last day that is earned: before the end when it was cut short."""
 
 
+class AutoRenewal(Base):
+    """A customer's wish that his wallet renews his rental before it ends."""
+
+    __tablename__ = "auto_renewals"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id"), primary_key=True, autoincrement=False
+    )
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
+    """None: the plan that he has."""
+    check_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class FinanceDay(Base):
     """A day's sums, made from the ledger and made anew from it at will. 0 stands for none."""
 
@@ -335,6 +349,10 @@ class FinanceDay(Base):
     refunded_fen: Mapped[int] = mapped_column(BigInteger)
     earned_fen: Mapped[int] = mapped_column(BigInteger)
     commission_fen: Mapped[int] = mapped_column(BigInteger)
+    cash_fen: Mapped[int] = mapped_column(BigInteger)
+    bonus_fen: Mapped[int] = mapped_column(BigInteger)
+    deferred_fen: Mapped[int] = mapped_column(BigInteger)
+    """By how much all wallets, and what is paid and not earned, grew that day."""
 
 
 class FinanceMark(Base):

@@ -171,9 +171,7 @@ def _same(
     plan_id: int | None,
     amount_fen: int | None,
 ) -> Order | None:
-    known = work.session.scalar(
-        select(Order).where(Order.user_id == user_id, Order.request_key == request_key)
-    )
+    known = by_key(work, user_id=user_id, request_key=request_key)
     if known is None:
         return None
     is_amount_same = amount_fen is None or known.amount_fen == amount_fen
@@ -205,10 +203,22 @@ def by_number(work: UnitOfWork, number: str) -> Order | None:
     return work.session.scalar(select(Order).where(Order.number == number))
 
 
+def by_key(work: UnitOfWork, *, user_id: int, request_key: str) -> Order | None:
+    """Return the order that a user's request key stands for."""
+    return work.session.scalar(
+        select(Order).where(Order.user_id == user_id, Order.request_key == request_key)
+    )
+
+
 def lock(work: UnitOfWork, order_id: int) -> Order:
     """Return an order that the actor may see, with its customer and itself locked."""
-    users.lock(work, get(work, order_id).user_id)
-    return work.session.get_one(Order, order_id, with_for_update=True, populate_existing=True)
+    return lock_of(work, get(work, order_id))
+
+
+def lock_of(work: UnitOfWork, order: Order) -> Order:
+    """Return an order with its customer and itself locked, whoever asks: for what comes in."""
+    users.lock(work, order.user_id)
+    return work.session.get_one(Order, order.id, with_for_update=True, populate_existing=True)
 
 
 def pay(work: UnitOfWork, *, order_id: int, method: Method) -> Order:

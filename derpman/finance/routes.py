@@ -5,7 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from derpman.finance import service
-from derpman.finance.schemas import AddPlan, OnePlanOut, PlanOut, PlansOut, UpdatePlan
+from derpman.finance.schemas import (
+    AddPlan,
+    OnePlanOut,
+    PlanOut,
+    PlansOut,
+    PriceOut,
+    PricesOut,
+    UpdatePlan,
+)
 from derpman.kit.http import RunAdmin, RunPublic
 from derpman.kit.types import IdValue
 
@@ -30,3 +38,11 @@ def update_plan(run: RunAdmin, plan_id: IdValue, body: UpdatePlan) -> OnePlanOut
     """Change a plan's terms, or retire it. Rentals that run keep theirs."""
     plan = run(service.update_plan, plan_id=plan_id, **body.model_dump(exclude_none=True))
     return OnePlanOut(plan=PlanOut.model_validate(plan))
+
+
+@router.get("/plans/{plan_id}/prices")
+def list_prices(run: RunAdmin, plan_id: IdValue) -> PricesOut:
+    """What a plan cost and since when, the newest first."""
+    return PricesOut(
+        prices=[PriceOut.model_validate(one) for one in run.read(service.prices, plan_id=plan_id)]
+    )

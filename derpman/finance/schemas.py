@@ -68,3 +68,13 @@ class UpdatePlan(Body):
     over_quota: OverQuota | None = None
     throttle_bytes_per_second: Bytes | None = None
     is_retired: bool | None = None
+
+
+class PriceOut(Part):
+    price_fen: int
+    actor_id: int | None
+    created_at: datetime
+
+
+class PricesOut(Out):
+    prices: list[PriceOut]

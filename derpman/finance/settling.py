@@ -7,7 +7,7 @@ from derpman.finance.errors import TooMuchRefunded
 from derpman.finance.events import OrderRefunded, WalletCredited
 from derpman.finance.ledger import DEFERRED, Holder, Move
 from derpman.finance.models import AccountKind, EntryKind, Order, OrderKind
-from derpman.finance.orders import lock, mark_paid
+from derpman.finance.orders import lock, lock_of, mark_paid
 from derpman.finance.states import FULFILLED, TRANSITIONS, OrderStatus
 from derpman.kit.states import IllegalTransition, next_state
 from derpman.kit.work import UnitOfWork
@@ -19,7 +19,7 @@ def receive(work: UnitOfWork, *, order_id: int, account: AccountKind, key: str, 
 
     Money for an order that is not waiting for it is the customer's: it goes to his wallet.
     """
-    order = lock(work, order_id)
+    order = lock_of(work, work.session.get_one(Order, order_id))
     if ledger.is_booked(work, key):
         return False
     is_late = order.status is not OrderStatus.PENDING

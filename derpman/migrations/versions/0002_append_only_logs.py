@@ -18,6 +18,8 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("system_logs", "journal_entries", "ledger_transfers")
+RETIRED = "(SELECT COALESCE(MAX(retired_until), 0) FROM log_chain)"
+"""Rows of the operation log up to this id were retired: removing them is recorded and sealed."""
 NEEDS_SUPER = 1419
 """MySQL with a binary log wants log_bin_trust_function_creators=1 or SUPER for triggers."""
 
@@ -28,20 +30,25 @@ def upgrade() -> None:
     dialect = op.get_bind().dialect.name
     for table in TABLES:
         text = f"{table} rows are never changed or removed"
-        if dialect == "postgresql":
-            op.execute(
-                f"CREATE FUNCTION refuse_{table}_change() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$ BEGIN RAISE EXCEPTION '{text}'; END $$"
-            )
         for verb in ("UPDATE", "DELETE"):
-            statement = f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            is_kept = (
+                f"OLD.id > {RETIRED}" if (table, verb) == ("system_logs", "DELETE") else "1 = 1"
+            )
+            name = f"{table}_no_{verb.lower()}"
+            statement = f"CREATE TRIGGER {name} BEFORE {verb} ON {table} "
             if dialect == "sqlite":
-                op.execute(f"{statement} BEGIN SELECT RAISE(ABORT, '{text}'); END")
+                op.execute(f"{statement} WHEN {is_kept} BEGIN SELECT RAISE(ABORT, '{text}'); END")
             elif dialect == "postgresql":
-                op.execute(f"{statement} FOR EACH ROW EXECUTE FUNCTION refuse_{table}_change()")
+                op.execute(
+                    f"CREATE FUNCTION refuse_{name}() RETURNS trigger LANGUAGE plpgsql AS "
+                    f"$$ BEGIN IF {is_kept} THEN RAISE EXCEPTION '{text}'; END IF; "
+                    "RETURN OLD; END $$"
+                )
+                op.execute(f"{statement} FOR EACH ROW EXECUTE FUNCTION refuse_{name}()")
             else:
                 _create_on_mysql(
-                    f"{statement} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{text}'"
+                    f"{statement} FOR EACH ROW IF {is_kept} THEN "
+                    f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{text}'; END IF"
                 )
 
 
@@ -64,5 +71,5 @@ def downgrade() -> None:
         for verb in ("update", "delete"):
             on_table = f" ON {table}" if dialect == "postgresql" else ""
             op.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}{on_table}")
-        if dialect == "postgresql":
-            op.execute(f"DROP FUNCTION refuse_{table}_change()")
+            if dialect == "postgresql":
+                op.execute(f"DROP FUNCTION refuse_{table}_no_{verb}()")
