@@ -17,6 +17,7 @@ from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
 from derpman.cli_server import app as server
+from derpman.cli_trust import logs
 from derpman.kit import journal, memory
 from derpman.kit.errors import DomainError
 from derpman.settings import Settings
@@ -42,6 +43,7 @@ for name, group in (
     ("node", node),
     ("serial", serial),
     ("rental", rental),
+    ("logs", logs),
 ):
     app.add_typer(group, name=name)
 

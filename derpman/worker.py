@@ -43,6 +43,7 @@ TASK_MODULES: list[str] = [
     "derpman.rentals.tasks",
     "derpman.rentals.rotation_tasks",
     "derpman.serials.tasks",
+    "derpman.logs.tasks",
     "derpman.tailnets.tasks",
     "derpman.traffic.tasks",
     "derpman.servers.tasks",
@@ -105,6 +106,8 @@ TIMETABLE: dict[str, dict[str, Any]] = {
 
 
 def celery_app(system: System) -> Celery:
+    "seal the operation log": {"task": "logs.seal", "schedule": 5},
+    "forget old logs": {"task": "logs.forget_old", "schedule": crontab(minute="42")},
     """Return the application of one installation."""
     settings = system.settings
     app = Celery("derpman", include=TASK_MODULES)

@@ -98,7 +98,11 @@ def record_refused_login(work: UnitOfWork, *, email: str, user_id: int | None) -
         action="access.login_refused",
         object_type="user",
         object_id=user_id,
-        after={"email": email[:254]},
+        after={
+            "email": email[:254],
+            "location": places.place_of(work.actor.ip).label_zh[:128],
+            "browser": str(browsers.browser_of(work.actor.user_agent))[:128],
+        },
     )
 
 

@@ -14,6 +14,8 @@ from sqlalchemy.dialects import mysql
 Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 MAX_ID = 2**63 - 1
+SEALED = {"sealed": True}
+"""`info` of a column whose texts the vault sealed: `derpman secrets rotate` finds it by this."""
 
 
 class UtcDateTime(types.TypeDecorator[datetime]):

@@ -8,7 +8,7 @@ from sqlalchemy import Index, String, Text, event
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column
 
 from derpman.kit.db import Base
-from derpman.kit.types import Id, UtcDateTime
+from derpman.kit.types import SEALED, Id, UtcDateTime
 from derpman.logs.errors import AppendOnly
 
 
@@ -78,6 +78,32 @@ class ServerLog(Base):
     action: Mapped[str] = mapped_column(String(64))
     result: Mapped[str] = mapped_column(String(16))
     detail: Mapped[str | None] = mapped_column(Text)
+
+
+class LogSeal(Base):
+    """One link of the chain over the operation log; retired rows leave theirs behind."""
+
+    __tablename__ = "log_seals"
+
+    position: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    log_id: Mapped[int] = mapped_column(Id, unique=True)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class LogChain(Base):
+    """The end of the chain: one row, which its only sealer locks."""
+
+    __tablename__ = "log_chain"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(Text, info=SEALED)
+    """Sealed: whoever has the database alone cannot make the chain anew."""
+    position: Mapped[int] = mapped_column(Id)
+    digest: Mapped[str] = mapped_column(String(64))
+    floor_id: Mapped[int] = mapped_column(Id)
+    """Every row up to this id is sealed, and none can come any more."""
+    retired_until: Mapped[int] = mapped_column(Id)
+    """Up to this id the database lets rows of the operation log be removed."""
 
 
 APPENDED_ONLY = (SystemLog, UserLog, UserHistory, ServerLog)

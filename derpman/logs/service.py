@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from sqlalchemy import delete, select
+
 from derpman.kit import browsers, places
+from derpman.kit.db import changed
 from derpman.kit.work import UnitOfWork
 from derpman.logs.models import ServerLog, SystemLog, UserHistory, UserLog
 
@@ -102,6 +105,27 @@ def record_server(
             detail=_json(detail),
         )
     )
+
+
+def forget_user_logs(work: UnitOfWork, *, older_than: datetime, limit: int = 1000) -> int:
+    """Remove up to `limit` rows of the user log, which names places and browsers."""
+    return _forget(work, UserLog, older_than, limit)
+
+
+def forget_server_logs(work: UnitOfWork, *, older_than: datetime, limit: int = 1000) -> int:
+    """Remove up to `limit` rows of the server log."""
+    return _forget(work, ServerLog, older_than, limit)
+
+
+def _forget(
+    work: UnitOfWork, model: type[UserLog | ServerLog], older_than: datetime, limit: int
+) -> int:
+    oldest = select(model.id, model.created_at).order_by(model.id).limit(limit)
+    ids = [row.id for row in work.session.execute(oldest) if row.created_at < older_than]
+    if not ids:
+        return 0
+    table = model.__table__  # by the table: rows as objects refuse to be removed
+    return changed(work.session, delete(table).where(table.c.id.in_(ids)))  # pyright: ignore[reportArgumentType] # a Table
 
 
 def _json(value: Mapping[str, Any] | None) -> str | None:

@@ -1475,6 +1475,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("job_id", Id, nullable=True),
         sa.Column("label_before", sa.String(length=128), nullable=True),
+        sa.Column("verdict_before", sa.String(length=40), nullable=True),
         sa.Column("watch_until", UtcDateTime(), nullable=True),
         sa.Column("error", sa.String(length=64), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=True),
