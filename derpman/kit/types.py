@@ -5,9 +5,18 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Integer, Text, types
 from sqlalchemy.dialects import mysql
 
@@ -100,6 +109,18 @@ class Body(BaseModel):
     """A request body; an unknown field is refused, so that a typing error is not silently lost."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_json_has_it(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what is another type in JSON: pydantic would take 0 for false and "5" for 5."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if bool in kinds and not isinstance(value, bool | None):
+            raise PydanticCustomError("bool_type", "true or false is needed")
+        if int in kinds and isinstance(value, bool | str) and not kinds & {bool, str}:
+            raise PydanticCustomError("int_type", "a whole number is needed")
+        return value
 
 
 class Out(BaseModel):

@@ -33,7 +33,8 @@ def play(drill: Drill) -> None:
     fuzz(drill, Fuzzing(panel.url, document, drill.seed), cast)
     with drill.step("look at the streams"):
         streams(drill, panel, cast, endless)
-    drill.check("all_parts_live", all(panel.alive(part) for part in ("api", *PARTS)))
+    dead = [part for part in ("api", *PARTS) if not panel.alive(part)]
+    drill.check("all_parts_live", not dead, f"{dead}: {[panel.log(one)[-2000:] for one in dead]}")
     unhandled = troubles(panel)
     drill.figure("unhandled", len(unhandled), equals=0)
     for line in unhandled[:10]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from derpman.kit.types import Line, Note
+from derpman.kit.types import Body, Line, Note
 
 LINE, NOTE = TypeAdapter[str](Line), TypeAdapter[str](Note)
 
@@ -33,3 +33,24 @@ def test_no_text_may_control_how_it_is_shown(text: str) -> None:
 def test_a_line_shows_something_and_is_one(text: str) -> None:
     with pytest.raises(ValidationError):
         LINE.validate_python(text)
+
+
+class Wish(Body):
+    is_on: bool = False
+    count: int | None = None
+    chosen: list[int] = []
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"is_on": 0}, {"is_on": "true"}, {"count": True}, {"count": "5"}],
+)
+def test_a_body_takes_no_other_type_of_json(wish: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Wish.model_validate(wish)
+
+
+def test_a_body_takes_what_json_means() -> None:
+    wish = Wish.model_validate({"is_on": True, "count": 5, "chosen": [1]})
+    assert (wish.is_on, wish.count, wish.chosen) == (True, 5, [1])
+    assert Wish.model_validate({"count": None}).count is None
