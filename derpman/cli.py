@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 
 from derpman.cli_server import app as server
 from derpman.cli_trust import logs
+from derpman.cli_trust import secrets as secrets_app
 from derpman.kit import journal, memory
 from derpman.kit.errors import DomainError
 from derpman.settings import Settings
@@ -44,6 +45,7 @@ for name, group in (
     ("serial", serial),
     ("rental", rental),
     ("logs", logs),
+    ("secrets", secrets_app),
 ):
     app.add_typer(group, name=name)
 

@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from derpman.kit import journal
 from derpman.settings import Settings
 
 if TYPE_CHECKING:
+    from derpman.kit.resealing import Count
     from derpman.logs.sealing import Anchor
 
 logs = typer.Typer(no_args_is_help=True, help="The operation log and its chain.")
+secrets = typer.Typer(no_args_is_help=True, help="Secrets at rest and their keys.")
 out = Console()
+PASSES = 10
+"""Processes that run may seal with the key before for a moment: another pass finds it."""
 
 
 @logs.command("verify")
@@ -67,3 +72,75 @@ def _anchor(text: str) -> Anchor:
     if not position.isdigit() or not digest:
         raise typer.BadParameter("an anchor is `position:digest`")
     return Anchor(int(position), digest)
+
+
+@secrets.command("rotate")
+def rotate_secrets(
+    *,
+    drop_old: Annotated[
+        bool, typer.Option(help="Remove the old keys afterwards, when nothing needs them.")
+    ] = False,
+) -> None:
+    """Seal every secret in the database with a new key, while everything runs.
+
+    What was interrupted goes on when it is called again, with the key it had begun with. With
+    DERPMAN_SECRET_KEYS put the new key first there, restart every process, then call this.
+    """
+    from derpman.kit import resealing
+    from derpman.kit.secrets import key_file, new_key, write_key_file
+    from derpman.migrations import load_models
+    from derpman.wiring import assemble
+
+    load_models()
+    settings = Settings()
+    journal.configure(level="WARNING", as_json=False, process="cli")
+    system = assemble(settings)
+    if settings.key_file is not None:
+        keys = key_file(settings.key_file)
+        if len(keys) == 1:
+            write_key_file(settings.key_file, [new_key(), *keys])
+            out.print(f"Put a new key first in {settings.key_file}.", highlight=False)
+        else:
+            out.print("There is more than one key: the rotation that began goes on.")
+    lost = 0
+    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=out) as progress:
+        bar = progress.add_task("", total=None)
+        for _ in range(PASSES):
+            counts = resealing.walk(
+                system.edge(),
+                write=True,
+                told=lambda count: progress.update(bar, description=_line(count)),
+            )
+            lost = sum(count.lost for count in counts)
+            if not any(count.old for count in counts):
+                break
+    for count in resealing.walk(system.edge(), write=False):
+        out.print(_line(count), highlight=False)
+    if lost:
+        out.print(f"[red]{lost} values are opened by no key:[/red] no key is dropped.")
+        raise typer.Exit(1)
+    if drop_old and settings.key_file is not None:
+        write_key_file(settings.key_file, key_file(settings.key_file)[:1])
+        out.print("Dropped the old keys. Backups from before need them: keep a copy with those.")
+
+
+@secrets.command("status")
+def show_secrets() -> None:
+    """Count what is sealed, with which keys, and what no key opens; status 1 when there is such."""
+    from derpman.kit import resealing
+    from derpman.migrations import load_models
+    from derpman.wiring import assemble
+
+    load_models()
+    journal.configure(level="WARNING", as_json=False, process="cli")
+    counts = resealing.walk(assemble(Settings()).edge(), write=False)
+    for count in counts:
+        out.print(_line(count), highlight=False)
+    if any(count.lost for count in counts):
+        raise typer.Exit(1)
+
+
+def _line(count: Count) -> str:
+    return (
+        f"{count.column:40} {count.seen} sealed, {count.old} with an old key, {count.lost} unopened"
+    )

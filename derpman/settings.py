@@ -208,4 +208,10 @@ class Settings(BaseSettings):
         """Return the keys that protect secrets at rest, newest first."""
         if self.secret_keys is not None:
             return [key.strip() for key in self.secret_keys.get_secret_value().split(",")]
-        return key_file(self.data_dir / "secret.key")
+        assert self.key_file is not None
+        return key_file(self.key_file)
+
+    @property
+    def key_file(self) -> Path | None:
+        """Return where those keys are kept, or None when the environment has them."""
+        return None if self.secret_keys is not None else self.data_dir / "secret.key"

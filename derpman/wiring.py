@@ -137,6 +137,6 @@ def assemble(settings: Settings) -> System:
     return System(
         settings=settings,
         engine=engine_for(settings.database),
-        vault=Vault(settings.vault_keys),
+        vault=Vault(settings.vault_keys, file=settings.key_file),
         wake=wake,
     )

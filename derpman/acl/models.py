@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.acl.states import AclStatus, Evidence, RotationStatus
 from derpman.kit.db import Base
-from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
+from derpman.kit.types import SEALED, Id, LongText, UtcDateTime, enum_column
 
 
 class AclVersion(Base):
@@ -85,7 +85,7 @@ class AclAddress(Base):
     live_user_id: Mapped[int | None] = mapped_column(Id, unique=True)
     """The user while the address is not revoked: nobody has two."""
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    token: Mapped[str] = mapped_column(Text, deferred=True)
+    token: Mapped[str] = mapped_column(Text, deferred=True, info=SEALED)
     """Sealed, so that its owner can look it up again."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

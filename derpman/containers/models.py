@@ -11,7 +11,7 @@ from derpman.alerts.models import Reaction
 from derpman.containers.states import Observed, Wanted
 from derpman.finance.models import OverQuota
 from derpman.kit.db import Base
-from derpman.kit.types import Id, UtcDateTime, enum_column
+from derpman.kit.types import SEALED, Id, UtcDateTime, enum_column
 
 
 class Placement(Base):
@@ -36,11 +36,11 @@ class Placement(Base):
     port: Mapped[int] = mapped_column()
     """TCP for DERP and UDP for STUN: one number for both."""
     certificate: Mapped[str] = mapped_column(Text)
-    private_key: Mapped[str] = mapped_column(Text, deferred=True)
+    private_key: Mapped[str] = mapped_column(Text, deferred=True, info=SEALED)
     """Sealed."""
     pin: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the certificate's DER, lower-case hex."""
-    mesh_key: Mapped[str] = mapped_column(Text, deferred=True)
+    mesh_key: Mapped[str] = mapped_column(Text, deferred=True, info=SEALED)
     """Sealed."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the rental ends."""

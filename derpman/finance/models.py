@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.finance.states import OrderStatus, PaymentStatus, ReceiptStatus
 from derpman.kit.db import Base
-from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
+from derpman.kit.types import SEALED, Id, LongText, UtcDateTime, enum_column
 
 
 class OverQuota(StrEnum):
@@ -297,7 +297,7 @@ class PaymentChannel(Base):
     account: Mapped[str | None] = mapped_column(String(128))
     account_name: Mapped[str | None] = mapped_column(String(128))
     qr_text: Mapped[str | None] = mapped_column(String(512))
-    credentials: Mapped[str | None] = mapped_column(LongText)
+    credentials: Mapped[str | None] = mapped_column(LongText, info=SEALED)
     """Sealed JSON."""
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column()

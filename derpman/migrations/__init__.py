@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine
 
+import derpman
+
 FOLDER = Path(__file__).parent
+
+
+def load_models() -> None:
+    """Import the tables of every module, so that the metadata has them all."""
+    for module in pkgutil.iter_modules(derpman.__path__):
+        if module.ispkg and module.name not in ("kit", "migrations"):
+            path = f"derpman.{module.name}.models"
+            if find_spec(path) is not None:
+                import_module(path)
 
 
 def config_for(engine: Engine) -> Config:

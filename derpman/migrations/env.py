@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-import derpman
 from derpman.kit import outbox, types
 from derpman.kit.db import Base
+from derpman.migrations import load_models
 
 _TABLES_OF_THE_KIT = outbox.Delivery
-for module in pkgutil.iter_modules(derpman.__path__):
-    if module.ispkg and module.name not in ("kit", "migrations"):
-        path = f"derpman.{module.name}.models"
-        if find_spec(path) is not None:
-            import_module(path)
+load_models()
 
 
 def render(kind: str, thing: Any, autogen: AutogenContext) -> str | Literal[False]:

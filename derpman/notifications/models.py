@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
-from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
+from derpman.kit.types import SEALED, Id, LongText, UtcDateTime, enum_column
 from derpman.notifications.states import ChannelKind, MailStatus, MessageStatus
 
 
@@ -33,7 +33,7 @@ class Mail(Base):
     subject: Mapped[str] = mapped_column(String(255))
     text: Mapped[str] = mapped_column(LongText)
     html: Mapped[str] = mapped_column(LongText)
-    secrets: Mapped[str | None] = mapped_column(Text)
+    secrets: Mapped[str | None] = mapped_column(Text, info=SEALED)
     status: Mapped[MailStatus] = mapped_column(enum_column(MailStatus))
     attempts: Mapped[int] = mapped_column(default=0)
     """Times it was taken for sending; what a sender reports counts only for the newest."""
@@ -89,10 +89,10 @@ class Channel(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     kind: Mapped[ChannelKind] = mapped_column(enum_column(ChannelKind))
-    url: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text, info=SEALED)
     """Sealed: a robot's address is all that one needs to speak for it."""
     host: Mapped[str] = mapped_column(String(255))
-    secret: Mapped[str | None] = mapped_column(Text)
+    secret: Mapped[str | None] = mapped_column(Text, info=SEALED)
     """Sealed: what requests are signed with."""
     locale: Mapped[str] = mapped_column(String(16))
     topics: Mapped[str] = mapped_column(Text)

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
-from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
-from derpman.servers.states import JobStatus, ServerStatus
+from derpman.kit.types import SEALED, Id, LongText, UtcDateTime, enum_column
+from derpman.servers.states import JobStatus, ServerStatus, StageStatus, UpgradeStatus
 
 
 class Transport(StrEnum):
@@ -74,7 +74,7 @@ class Server(Base):
     ssh_port: Mapped[int] = mapped_column(default=22)
     host_key: Mapped[str | None] = mapped_column(Text)
     """The pinned public host key, as it stands in known_hosts after the host."""
-    ssh_key: Mapped[str | None] = mapped_column(Text, deferred=True)
+    ssh_key: Mapped[str | None] = mapped_column(Text, deferred=True, info=SEALED)
     """Our private key for this server alone, sealed."""
 
     relay_count: Mapped[int] = mapped_column(default=0)
@@ -181,7 +181,7 @@ class ServerJob(Base):
     server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
     status: Mapped[JobStatus] = mapped_column(enum_column(JobStatus))
-    credential: Mapped[str | None] = mapped_column(Text, deferred=True)
+    credential: Mapped[str | None] = mapped_column(Text, deferred=True, info=SEALED)
     """An administrator's access, sealed, erased when the job ends."""
     actor_name: Mapped[str] = mapped_column(String(64))
     leased_by: Mapped[str | None] = mapped_column(String(64))
@@ -215,5 +215,5 @@ class PanelKey(Base):
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     public: Mapped[str] = mapped_column(Text)
-    private: Mapped[str] = mapped_column(Text, deferred=True)
+    private: Mapped[str] = mapped_column(Text, deferred=True, info=SEALED)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
-from derpman.kit.types import Id, LongText, UtcDateTime, enum_column
+from derpman.kit.types import SEALED, Id, LongText, UtcDateTime, enum_column
 from derpman.tailnets.states import LinkKind, LinkStatus, PushKind, PushStatus
 
 
@@ -26,7 +26,7 @@ class TailnetLink(Base):
     tailnet: Mapped[str] = mapped_column(String(254))
     """Of Tailscale `-` or an organization's name; of headscale a user's name, empty for all."""
     client_id: Mapped[str] = mapped_column(String(128))
-    secret: Mapped[str] = mapped_column(Text, deferred=True)
+    secret: Mapped[str] = mapped_column(Text, deferred=True, info=SEALED)
     """Sealed: the OAuth client's secret, or headscale's API key."""
     generation: Mapped[int] = mapped_column()
     """Counts credentials: what was learnt with an earlier one is not written down."""
@@ -81,9 +81,9 @@ class AclPush(Base):
     version_id: Mapped[int | None] = mapped_column(Id)
     """The version that was put there; the one in force when it was done, not when it was asked."""
     undoes_id: Mapped[int | None] = mapped_column(Id)
-    diff: Mapped[str | None] = mapped_column(LongText, deferred=True)
+    diff: Mapped[str | None] = mapped_column(LongText, deferred=True, info=SEALED)
     """Sealed: what changed in the derpMap part, the only part that is kept."""
-    former: Mapped[str | None] = mapped_column(LongText, deferred=True)
+    former: Mapped[str | None] = mapped_column(LongText, deferred=True, info=SEALED)
     """Sealed: the derpMap part as it was before; an empty text when there was none."""
     part_digest: Mapped[str | None] = mapped_column(String(64))
     """SHA-256 of the derpMap part as it was left, by which a later change is noticed."""
