@@ -39,7 +39,9 @@ from derpman.rentals.events import (
 from derpman.servers.events import ServerJobQueued
 from derpman.settings import Settings
 from derpman.tailnets.events import (
+    AclPushed,
     AclPushFailed,
+    AclPushUndone,
     LinkAsked,
     LinkRefused,
     LinkRemoved,
@@ -50,7 +52,9 @@ from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     AclReplaced.name: ["acl.follow_replaced", "acl.tell_replaced", "tailnets.push_replaced"],
+    AclPushed.name: ["acl.note_pushed"],
     AclPushFailed.name: ["tailnets.tell_push_failed"],
+    AclPushUndone.name: ["acl.note_undone"],
     AlertOver.name: ["alerts.tell_resolved", "containers.lift_of_alert"],
     AlertRaised.name: ["users.mail_admins_of_alert", "alerts.tell_raised"],
     ChannelTold.name: ["notifications.tell_channels"],
@@ -137,6 +141,6 @@ def assemble(settings: Settings) -> System:
     return System(
         settings=settings,
         engine=engine_for(settings.database),
-        vault=Vault(settings.vault_keys, file=settings.key_file),
+        vault=Vault(settings.vault_keys),
         wake=wake,
     )

@@ -31,23 +31,36 @@ REASONS = {
 def tell_replaced(work: UnitOfWork, *, version_id: int, grace: timedelta = NO_GRACE) -> None:
     """Tell a customer that his relays have changed; nothing when a newer version did so again.
 
-    A tailnet that follows his address takes what is changed regularly by itself: he hears of that
-    only when it has not done so a day later.
+    Of what is changed regularly he is told a little later: his tailnet may take it by itself.
     """
     version = service.get(work, version_id)
-    if version.status is not AclStatus.CURRENT:
-        return
-    if version.reason == ROTATION and usage.takes_by_itself(work, user_id=version.user_id):
+    if version.status is not AclStatus.CURRENT or version.reason == ROTATION:
         return
     former = _left_behind(work, version)
-    zh, en = REASONS.get(version.reason, (version.reason, version.reason))
-    user = users.get(work, version.user_id)
-    more: dict[str, Any] = {"reason": zh if user.locale == "zh-CN" else en}
-    template = "acl_changed"
     if former is not None:
-        template = "acl_rotated"
-        more["ends_at"] = service.ends_at(former, grace)
-    _queue(work, template, version, once_key=f"acl_changed:{version_id}", more=more)
+        _tell_overlap(work, version, service.ends_at(former, grace))
+        return
+    more = {"reason": _reason(work, version)}
+    _queue(work, "acl_changed", version, once_key=f"acl_changed:{version_id}", more=more)
+
+
+def tell_rotated(work: UnitOfWork, *, version: AclVersion, ends_at: datetime) -> None:
+    """Tell a customer of the version that was made regularly, unless he follows his address.
+
+    Then he hears of it only when his tailnet has not taken it a day later.
+    """
+    if not usage.takes_by_itself(work, user_id=version.user_id):
+        _tell_overlap(work, version, ends_at)
+
+
+def _tell_overlap(work: UnitOfWork, version: AclVersion, ends_at: datetime) -> None:
+    more = {"reason": _reason(work, version), "ends_at": ends_at}
+    _queue(work, "acl_rotated", version, once_key=f"acl_changed:{version.id}", more=more)
+
+
+def _reason(work: UnitOfWork, version: AclVersion) -> str:
+    zh, en = REASONS.get(version.reason, (version.reason, version.reason))
+    return zh if users.get(work, version.user_id).locale == "zh-CN" else en
 
 
 def _left_behind(work: UnitOfWork, version: AclVersion) -> AclVersion | None:

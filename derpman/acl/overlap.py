@@ -28,6 +28,8 @@ from derpman.logs import service as logs
 from derpman.users import service as users
 from derpman.users.states import UserStatus
 
+FIRST_WORD = timedelta(minutes=15)
+"""So long a tailnet may take what is changed regularly by itself before its customer is told."""
 REMIND_AFTER = (timedelta(days=30), timedelta(days=31))
 """Of a version's life; its end is told besides, and its successor when it is made."""
 
@@ -134,15 +136,29 @@ def attend(work: UnitOfWork, *, version_id: int, grace: timedelta = NO_GRACE) ->
             mails.tell_ended(work, version=version, current=overlap.current)
         return
     successors.set_ends(work, ends=_ends(overlap, grace))
-    reminders = [version.created_at + after for after in REMIND_AFTER]
-    superseded_at = version.superseded_at or version.created_at
-    due = [at for at in reminders if superseded_at < at <= work.now]
     is_open = known is None or not usage.is_taken(known)
-    if due and is_open and user.status is UserStatus.ACTIVE:
-        day = (due[-1] - version.created_at).days
-        mails.remind(work, version=version, current=overlap.current, day=day, ends_at=over_at)
-    version.due_at = min(at for at in (*reminders, over_at) if at > work.now)
+    if is_open and user.status is UserStatus.ACTIVE:
+        _tell(work, version, overlap.current, over_at)
+    version.due_at = min(at for at in (*_words(version), over_at) if at > work.now)
     work.session.flush()
+
+
+def _words(version: AclVersion) -> list[datetime]:
+    """Return when a customer is told of a superseded version: first of the next, then reminded."""
+    superseded_at = version.superseded_at or version.created_at
+    reminders = [version.created_at + after for after in REMIND_AFTER]
+    return [superseded_at + FIRST_WORD, *(at for at in reminders if at > superseded_at)]
+
+
+def _tell(work: UnitOfWork, version: AclVersion, current: AclVersion, ends_at: datetime) -> None:
+    """Tell a customer what is due: each word once, and of several the last."""
+    first, *reminders = _words(version)
+    due = [at for at in reminders if at <= work.now]
+    if due:
+        day = (due[-1] - version.created_at).days
+        mails.remind(work, version=version, current=current, day=day, ends_at=ends_at)
+    elif first <= work.now and current.reason == mails.ROTATION:
+        mails.tell_rotated(work, version=current, ends_at=ends_at)
 
 
 def _ends(overlap: Overlap, grace: timedelta) -> dict[int, datetime | None]:

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from celery import shared_task
 
-from derpman.acl import mails, overlap, queries
+from derpman.acl import mails, overlap, queries, usage
 from derpman.kit.errors import DomainError
 from derpman.kit.tasks import Task
 from derpman.kit.work import UnitOfWork
@@ -35,6 +35,16 @@ def follow_replaced(self: Task, delivery_id: int) -> None:
 def _attend_former(work: UnitOfWork, *, version_id: int, grace: timedelta) -> None:
     for former_id in queries.superseded_before(work, version_id=version_id):
         overlap.attend(work, version_id=former_id, grace=grace)
+
+
+@shared_task(bind=True, base=Task, name="acl.note_pushed")
+def note_pushed(self: Task, delivery_id: int) -> None:
+    self.deliver(delivery_id, usage.note_pushed)
+
+
+@shared_task(bind=True, base=Task, name="acl.note_undone")
+def note_undone(self: Task, delivery_id: int) -> None:
+    self.deliver(delivery_id, usage.note_undone)
 
 
 @shared_task(bind=True, base=Task, name="acl.attend_due")

@@ -99,6 +99,24 @@ def record(work: UnitOfWork, *, user_id: int, version_id: int, evidence: Evidenc
     return True
 
 
+def note_pushed(work: UnitOfWork, *, user_id: int, version_id: int, at: str) -> None:
+    """Take up that a version stands in a user's policy; `at` is when it was seen there."""
+    users.lock(work, user_id)
+    record(work, user_id=user_id, version_id=version_id, evidence=Evidence.PUSHED)
+
+
+def note_undone(work: UnitOfWork, *, user_id: int, version_id: int, at: str) -> None:
+    """Take up that a user's policy has a version no more: what it has now is not known."""
+    users.lock(work, user_id)
+    usage = of(work, user_id=user_id)
+    if usage is None or usage.version_id != version_id:
+        return
+    usage.version_id = usage.evidence = usage.since = None
+    usage.is_watched = True
+    work.session.flush()
+    work.wake("live")
+
+
 def tell(work: UnitOfWork, *, number: int) -> AclUsage:
     """Take the actor's word that he applied a version of his that works now."""
     user = users.require_active(work, work.actor.user_id or 0)

@@ -85,7 +85,9 @@ def place_beside(work: UnitOfWork, *, server_id: int) -> Candidate:
 def takes_successors(work: UnitOfWork, *, server_ids: Iterable[int]) -> set[int]:
     """Return which of these servers go on carrying relays, so that the next may stand there too."""
     steady = select(Server.id).where(
-        Server.id.in_(set(server_ids)), Server.status == ServerStatus.HEALTHY
+        Server.id.in_(set(server_ids)),
+        Server.status == ServerStatus.HEALTHY,
+        Server.draining_at.is_(None),
     )
     return set(work.session.scalars(steady))
 
@@ -110,13 +112,13 @@ def claim(work: UnitOfWork, *, server_id: int, is_beside: bool = False) -> bool:
     return taken == 1
 
 
-def give_back(work: UnitOfWork, *, server_id: int) -> None:
-    """Give a place back that was claimed; the node will be told."""
+def give_back(work: UnitOfWork, *, server_id: int, count: int = 1) -> None:
+    """Give places back that were claimed; the node will be told."""
     work.session.execute(
         update(Server)
         .where(Server.id == server_id)
         .values(
-            relay_count=Server.relay_count - 1,
+            relay_count=Server.relay_count - count,
             desired_generation=Server.desired_generation + 1,
         )
     )

@@ -187,6 +187,8 @@ def test_who_pasted_nothing_is_told_four_times_and_cut_on_day_32(
         for _ in range(3):
             life.rotate()
             follow("acl.")
+        life.clock.advance(minutes=15)
+        life.rotate()
         told.append((day, seen(mails, carl)))
         life.clock.advance(hours=12)
         life.rotate()
@@ -233,6 +235,10 @@ def test_grace_moves_the_end_and_no_other_day(life: Life) -> None:
     old = [one for one in life.placements() if one.generation == 1]
     assert {one.ends_at for one in old} == {started + timedelta(days=34)}
     former = rows(life.edge, select(AclVersion).where(AclVersion.id == former_id))[0]
+    assert former.due_at == started + timedelta(days=29, minutes=15)
+    life.clock.advance(minutes=15)
+    life.edge(overlap.attend, version_id=former_id, grace=grace)
+    former = rows(life.edge, select(AclVersion).where(AclVersion.id == former_id))[0]
     assert former.due_at == started + timedelta(days=30)
 
 
@@ -253,6 +259,7 @@ def test_devices_on_new_relays_and_none_on_old_end_the_old_early(
     life.clock.advance(seconds=400)
     life.sweep()
     assert len(life.placements()) == 6  # one is on an old relay still
+    life.clock.advance(minutes=10)
     life.be_on(new)
     life.sweep()
     life.clock.advance(seconds=299)
@@ -311,7 +318,8 @@ def test_word_of_the_customer_stops_reminders_unless_devices_tell_otherwise(
 ) -> None:
     life.clock.advance(days=29)
     second = life.rotate()
-    follow("acl.")
+    life.clock.advance(minutes=15)
+    life.sweep()
     said = client.post("/api/acl/applied", json={"version": 2}, headers=carl.headers)
     assert said.json()["applied"]["evidence"] == "told"
     for who, number in ((carl, 3), (eve, 2)):
@@ -376,6 +384,8 @@ def test_suspended_customer_is_left_alone_and_has_the_whole_overlap_when_he_is_b
     life.clock.advance(minutes=10)
     life.nodes_say_ready()
     life.rotate()
+    life.clock.advance(minutes=15)
+    life.sweep()
     follow("acl.")
     assert life.current().number == 2
     old = [one for one in life.placements() if one.generation == 1]
@@ -621,3 +631,31 @@ def test_rental_row_is_not_needed_to_find_what_is_due(life: Life, statements: li
     assert life.edge.read(acl_queries.superseded_due, limit=99) == []
     assert len(statements) == 2
     assert not any(Rental.__tablename__ in statement for statement in statements)
+
+
+def test_tailnet_that_took_it_within_a_quarter_of_an_hour_is_not_mailed(
+    life: Life, mails: Mails, follow: Callable[..., None], carl: Person
+) -> None:
+    life.clock.advance(days=29)
+    second = life.rotate()
+    follow("acl.")
+    life.edge(usage.record, user_id=carl.id, version_id=second.id, evidence=Evidence.PUSHED)
+    for _ in range(4):
+        life.clock.advance(days=1)
+        life.sweep()
+    assert seen(mails, carl) == []
+    assert [one.generation for one in life.placements()] == [2, 2, 2]
+
+
+def test_push_that_was_undone_is_known_no_more(life: Life, carl: Person) -> None:
+    version = life.current()
+    told: dict[str, Any] = {"user_id": carl.id, "version_id": version.id, "at": "now"}
+    life.edge(usage.note_pushed, **told)
+    life.edge(usage.note_undone, user_id=carl.id, version_id=version.id + 1, at="now")
+    known = life.edge.read(usage.of, user_id=carl.id)
+    assert known is not None
+    assert (known.version_id, known.evidence) == (version.id, Evidence.PUSHED)
+    life.edge(usage.note_undone, **told)
+    known = life.edge.read(usage.of, user_id=carl.id)
+    assert known is not None
+    assert (known.version_id, known.evidence, known.is_watched) == (None, None, True)
