@@ -1,0 +1,96 @@
+import { Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { api, unwrap } from "@/api/client";
+import type { UserOut } from "@/api/schema";
+import { moment } from "@/shared/format/format";
+import { word } from "@/shared/i18n";
+import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
+import { useListQuery, useListState } from "@/shared/ui/list";
+import { Page, State } from "@/shared/ui/Page";
+import { userTone } from "@/shared/ui/tones";
+
+const ROLES = ["user", "distributor", "admin", "super_admin"] as const;
+
+export function UsersPage() {
+  const { t, i18n } = useTranslation(["app", "admin"]);
+  const list = useListState();
+  const asked = list.asked(["search", "role", "status"]);
+  const query = useListQuery(["users", asked], async () => {
+    const found = await unwrap(api.GET("/api/user/list", { params: { query: asked as never } }));
+    return { rows: found.users, next: found.next_before };
+  });
+  const columns: Column<UserOut>[] = [
+    { key: "id", title: t("admin:users.id"), render: (one) => one.id },
+    {
+      key: "username",
+      title: t("field.username"),
+      render: (one) => (
+        <Link to="/admin/users/$userId" params={{ userId: String(one.id) }}>
+          {one.username}
+        </Link>
+      ),
+    },
+    { key: "email", title: t("field.email"), render: (one) => one.email },
+    {
+      key: "role",
+      title: t("admin:users.role"),
+      render: (one) => word(t as never, "role", one.role),
+    },
+    {
+      key: "status",
+      title: t("field.state"),
+      render: (one) => (
+        <State tone={userTone(one.status)}>{word(t as never, "userStatus", one.status)}</State>
+      ),
+    },
+    {
+      key: "expiry",
+      title: t("admin:users.expiry"),
+      render: (one) => moment(one.rental_expiry, i18n.language),
+    },
+    {
+      key: "created",
+      title: t("admin:users.created"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
+    {
+      key: "reason",
+      title: t("admin:users.reason"),
+      hidden: true,
+      render: (one) => one.status_reason ?? "—",
+    },
+    { key: "locale", title: t("language.label"), hidden: true, render: (one) => one.locale },
+  ];
+  return (
+    <Page title={t("admin:users.title")}>
+      <section className="card">
+        <DataTable
+          name="users"
+          list={list}
+          columns={columns}
+          query={query}
+          filters={
+            <>
+              <TextFilter list={list} name="search" label={t("admin:users.search")} width={220} />
+              <ChoiceFilter
+                list={list}
+                name="role"
+                label={t("admin:users.role")}
+                options={ROLES.map((value) => ({ value, label: t(`role.${value}`) }))}
+              />
+              <ChoiceFilter
+                list={list}
+                name="status"
+                label={t("field.state")}
+                options={(["active", "suspended"] as const).map((value) => ({
+                  value,
+                  label: t(`userStatus.${value}`),
+                }))}
+              />
+            </>
+          }
+        />
+      </section>
+    </Page>
+  );
+}

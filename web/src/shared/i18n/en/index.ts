@@ -1,0 +1,20 @@
+import { account } from "./account";
+import { acl } from "./acl";
+import { common } from "./common";
+import { devices } from "./devices";
+import { errors, reasons } from "./errors";
+import { help } from "./help";
+import { home } from "./home";
+import { usage } from "./usage";
+
+export default {
+  ...common,
+  ...home,
+  ...devices,
+  ...acl,
+  ...usage,
+  ...account,
+  ...help,
+  errors,
+  reasons,
+};

@@ -1,0 +1,84 @@
+import { BarChart } from "echarts/charts";
+import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
+import { type EChartsCoreOption, init, use as register } from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+import { useEffect, useRef } from "react";
+import { useAppearance } from "./theme";
+
+register([BarChart, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer]);
+
+export interface Series {
+  name: string;
+  values: number[];
+}
+
+/** Bars over time. The figures stand in a table beside it for whoever cannot see it. */
+export default function Chart(props: {
+  times: string[];
+  series: Series[];
+  format: (value: number) => string;
+  label: string;
+}) {
+  const place = useRef<HTMLDivElement>(null);
+  const { appearance } = useAppearance();
+  const { times, series, format } = props;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are read where it is drawn
+  useEffect(() => {
+    const element = place.current;
+    if (!element) return;
+    const chart = init(element);
+    chart.setOption(optionOf(times, series, format));
+    const watch = new ResizeObserver(() => chart.resize());
+    watch.observe(element);
+    return () => {
+      watch.disconnect();
+      chart.dispose();
+    };
+  }, [times, series, format, appearance]);
+  return (
+    <div ref={place} role="img" aria-label={props.label} style={{ width: "100%", height: 300 }} />
+  );
+}
+
+const COLOURS = ["--primary", "--warn"];
+
+function optionOf(
+  times: string[],
+  series: Series[],
+  format: (value: number) => string,
+): EChartsCoreOption {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  return {
+    animation: !window.matchMedia("(prefers-reduced-motion: reduce)").matches,
+    color: COLOURS.map(colour),
+    textStyle: { color: colour("--muted"), fontFamily: style.getPropertyValue("--font") },
+    grid: { left: 8, right: 8, top: series.length > 1 ? 36 : 16, bottom: 4, containLabel: true },
+    // The content security policy lets no style into HTML, so the tooltip is drawn.
+    tooltip: {
+      trigger: "axis",
+      renderMode: "richText",
+      valueFormatter: (value: unknown) => format(Number(value)),
+    },
+    ...(series.length > 1 ? { legend: { top: 0, textStyle: { color: colour("--text") } } } : {}),
+    xAxis: {
+      type: "category",
+      data: times,
+      axisLine: { lineStyle: { color: colour("--line") } },
+      axisTick: { show: false },
+      axisLabel: { color: colour("--muted"), hideOverlap: true },
+    },
+    yAxis: {
+      type: "value",
+      axisLabel: { color: colour("--muted"), formatter: format },
+      splitLine: { lineStyle: { color: colour("--line") } },
+    },
+    series: series.map((one) => ({
+      type: "bar",
+      name: one.name,
+      data: one.values,
+      barMaxWidth: 28,
+      itemStyle: { borderRadius: [3, 3, 0, 0] },
+    })),
+  };
+}

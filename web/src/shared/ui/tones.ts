@@ -1,0 +1,35 @@
+import type { Tone } from "./Page";
+
+const SERVERS: Record<string, Tone> = {
+  adding: "busy",
+  failed: "bad",
+  healthy: "good",
+  suspect: "warn",
+  unhealthy: "bad",
+  dead: "bad",
+  recovering: "busy",
+  given_up: "off",
+  removed: "off",
+};
+const SEVERITIES: Record<string, Tone> = { info: "off", warning: "warn", critical: "bad" };
+const SERIALS: Record<string, Tone> = {
+  unused: "busy",
+  used: "good",
+  expired: "off",
+  revoked: "bad",
+};
+const USERS: Record<string, Tone> = { active: "good", suspended: "bad" };
+const JOBS: Record<string, Tone> = { queued: "busy", running: "busy", done: "good", failed: "bad" };
+const MAILS: Record<string, Tone> = {
+  queued: "busy",
+  sending: "busy",
+  sent: "good",
+  refused: "bad",
+};
+
+export const serverTone = (status: string): Tone => SERVERS[status] ?? "plain";
+export const severityTone = (severity: string): Tone => SEVERITIES[severity] ?? "plain";
+export const serialTone = (status: string): Tone => SERIALS[status] ?? "plain";
+export const userTone = (status: string): Tone => USERS[status] ?? "off";
+export const jobTone = (status: string): Tone => JOBS[status] ?? "plain";
+export const mailTone = (status: string): Tone => MAILS[status] ?? "plain";
