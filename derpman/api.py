@@ -27,6 +27,9 @@ from derpman.devices.routes import router as devices_router
 from derpman.finance.money_routes import router as money_router
 from derpman.finance.order_routes import router as orders_router
 from derpman.finance.routes import router as finance_router
+from derpman.ha.routes import monitoring_router as load_router
+from derpman.ha.routes import router as ha_router
+from derpman.ha.routes import server_router as ha_server_router
 from derpman.kit import http, machines, memory, places, site
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
@@ -54,6 +57,9 @@ ROUTERS: list[APIRouter] = [
     home_router,
     staff_router,
     devices_router,
+    ha_router,
+    ha_server_router,
+    load_router,
     linked_router,
     traffic_router,
     rentals_router,

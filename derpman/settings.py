@@ -149,6 +149,30 @@ class Settings(BaseSettings):
         description="How often the servers' worker looks at each server. Slower saves the panel's "
         "processor, and finds a dead server later.",
     )
+    failover_automatic: bool = Field(
+        default=True,
+        description="Have the relays of a dead server replaced by themselves. Off: only by hand.",
+    )
+    failover_seconds: float = Field(
+        default=0.5,
+        ge=0,
+        le=3600,
+        description="How long the other servers must agree that a server is dead before its "
+        "relays are replaced.",
+    )
+    moves_per_minute: int = Field(
+        default=120,
+        ge=1,
+        le=10_000,
+        description="How many relays may begin to move to other servers within a minute.",
+    )
+    moves_share_percent: int = Field(
+        default=40,
+        ge=1,
+        le=100,
+        description="Which share of all relays may move by themselves within an hour. Beyond it "
+        "an alert waits for an operator, since so many dead servers are unlikely.",
+    )
     alipay_url: str = Field(
         default="https://openapi.alipay.com/gateway.do",
         description="Where Alipay's gateway is. Another address is for its sandbox and for tests.",

@@ -47,7 +47,7 @@ from derpman.tailnets.events import (
     LinkRemoved,
     PushAsked,
 )
-from derpman.traffic.events import QuotaPassed, ServerStopped, TrafficOpened
+from derpman.traffic.events import QuotaPassed, ServerAtMargin, ServerStopped, TrafficOpened
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
@@ -85,6 +85,7 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     ServerStopped.name: ["traffic.tell_server_stopped"],
     TrafficOpened.name: ["traffic.tell_opened"],
     UserReinstated.name: ["rentals.tell_reinstated", "notifications.announce"],
+    ServerAtMargin.name: ["ha.follow_margin"],
     UserSuspended.name: ["rentals.tell_suspended", "notifications.announce"],
     VerificationAsked.name: ["users.send_code"],
     WalletCredited.name: ["finance.tell_credited"],

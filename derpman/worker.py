@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ from derpman.containers import reconcile
 from derpman.devices import sightings
 from derpman.devices.sightings import PresenceBook
 from derpman.ha.probing import Prober
+from derpman.ha.mover import Mover
 from derpman.kit.dispatch import Dispatcher, resume
+from derpman.ha.service import Limits
 from derpman.kit.errors import Unavailable
 from derpman.kit.work import UnitOfWork
 from derpman.servers import fleet
@@ -38,6 +41,7 @@ TASK_MODULES: list[str] = [
     "derpman.finance.tasks",
     "derpman.rentals.paying_tasks",
     "derpman.kit.tasks",
+    "derpman.ha.tasks",
     "derpman.monitoring.tasks",
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
@@ -211,6 +215,22 @@ def run_servers(system: System) -> None:
         system.edge(),
         every_seconds=system.settings.metering_seconds,
         line_bytes_per_second=system.settings.line_bytes_per_second,
+def _beside(system: System) -> fleet.Beside:
+    """Return what runs with the links: probes, and moves to other servers."""
+    settings = system.settings
+    prober = Prober(system.edge(), every_seconds=settings.probe_seconds)
+    mover = Mover(
+        system.edge(),
+        limits=Limits(settings.moves_per_minute, settings.moves_share_percent),
+        after_seconds=settings.failover_seconds if settings.failover_automatic else None,
+    )
+
+    async def run(links: fleet.Fleet) -> None:
+        await asyncio.gather(prober.run(links), mover.run())
+
+    return run
+
+
     )
     rounds.start()
     try:
@@ -220,7 +240,7 @@ def run_servers(system: System) -> None:
                 wake=system.wake,
                 panel=Panel(rounds),
                 build_dir=system.settings.build_dir,
-                beside=Prober(system.edge(), every_seconds=system.settings.probe_seconds).run,
+                beside=_beside(system),
             )
         )
     finally:

@@ -26,11 +26,3 @@ class AddressExists(Conflict):
 class RegionsRefused(Invalid):
     code = "acl.regions_refused"
     text = "Region {region_base} and the next two cannot be a customer's: choose others in 902–998."
-
-
-class MoveNeeded(Conflict):
-    code = "acl.move_needed"
-    text = (
-        "This customer's relays are in place on servers {present}; "
-        "servers {wanted} could carry one only if it moved."
-    )

@@ -36,6 +36,28 @@ TEXTS: dict[str, Text] = {
     ),
     "foreign_container": Text(
         en="A container on server {server_id} used our names without an order and was removed",
+    "moves_frozen": Text(
+        en="The panel has lost {lost} of {servers} servers at once: it is probably cut off itself, "
+        "and moves no relays by itself until that is over",
+        zh="面板同时失去了 {servers} 台服务器中的 {lost} 台：很可能是面板自身断网，"
+        "恢复之前不会自动迁移中继",
+    ),
+    "moves_limited": Text(
+        en="{waiting} relays wait to be moved: more than {percent}% of all have moved by "
+        "themselves within an hour. Look at the servers, and move the others by hand",
+        zh="有 {waiting} 个中继等待迁移：一小时内自动迁移已超过全部中继的 {percent}%。"
+        "请检查服务器，其余的请手动迁移",
+    ),
+    "moves_stuck": Text(
+        en="Relay {slot} of user {user_id} cannot leave server {server_id}: {error}. Add servers, "
+        "or capacity",
+        zh="用户 {user_id} 的中继 {slot} 无法迁出服务器 {server_id}：{error}。请增加服务器或容量",
+    ),
+    "owed_to_deregistered": Text(
+        en="User {user_id} ({username}) is deregistered, and {amount} stay owed to him; orders not "
+        "settled: {orders}",
+        zh="用户 {user_id}（{username}）已自动注销，仍欠其 {amount}；未结清订单：{orders}",
+    ),
         zh="服务器 {server_id} 上有容器冒用本系统的名称，已移除",
     ),
     "not_enough_servers": Text(

@@ -250,6 +250,18 @@ def _record_gone(work: UnitOfWork, placement_ids: set[int]) -> None:
     work.wake("live")
 
 
+def write_off(work: UnitOfWork, *, server_id: int) -> None:
+    """Take the released relays of a server for gone: its node is not listened to any more."""
+    released = work.session.scalars(
+        select(Placement.id).where(
+            Placement.server_id == server_id,
+            Placement.wanted == Wanted.RELEASED,
+            Placement.gone_at.is_(None),
+        )
+    )
+    _record_gone(work, set(released))
+
+
 def _report_unordered(work: UnitOfWork, server_id: int, relay_id: int) -> None:
     alert = alerts.raise_alert(
         work,

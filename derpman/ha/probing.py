@@ -16,7 +16,7 @@ import structlog
 
 from derpman.ha import eyes, queries
 from derpman.ha.queries import Relay
-from derpman.ha.sight import Sight
+from derpman.ha.sight import AGREE_MISSES, Sight
 from derpman.kit.work import Edge
 from derpman.monitoring import service as monitoring
 from derpman.monitoring.service import PANEL, Sample
@@ -34,6 +34,8 @@ VOTE_MS = 600
 SLOW_SECONDS = 0.7
 """A look that took so much longer than it may says that this process was slow, and nothing else."""
 CONNECT_GRACE_SECONDS = 20.0
+TENSE_SECONDS = 0.2
+"""While a server is missed it is judged so often, so that what others say counts at once."""
 LATENCY_SECONDS = 60.0
 RELAYS_SECONDS = 5.0
 MEASURE_TRY_SECONDS = 3.0
@@ -59,7 +61,8 @@ class Prober:
         self._misses: dict[tuple[int, int], int] = {}
         self._asking: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._judging: set[int] = set()
+        self._is_tense = False
+        self._looked_at: dict[int, float] = {}
 
     async def run(self, fleet: Fleet) -> None:
         """Probe until cancelled."""
@@ -70,7 +73,8 @@ class Prober:
                     await self._tick(fleet)
                 except Exception:  # the database is away: states stay as they are
                     log.warning("probes could not be judged", exc_info=True)
-                await asyncio.sleep(max(0.02, self._every - (time.monotonic() - began)))
+                pause = min(self._every, TENSE_SECONDS) if self._is_tense else self._every
+                await asyncio.sleep(max(0.02, pause - (time.monotonic() - began)))
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -86,7 +90,8 @@ class Prober:
         if time.monotonic() - self._relays_at >= RELAYS_SECONDS:
             self._relays_at = time.monotonic()
             self._relays = await fleet.read(queries.sample_relays, list(patients))
-        asked = [one for one in patients.values() if one.status in ASKED_ABOUT]
+        asked = [one for one in patients.values() if self._is_asked_about(one)]
+        self._is_tense = bool(asked)
         votes: dict[int, dict[int, int]] = {}
         if asked:
             self._ask(patients, asked)
@@ -94,12 +99,20 @@ class Prober:
         healthy = sum(one.status is ServerStatus.HEALTHY for one in patients.values())
         for server_id, link in held.items():
             sight = self._sights.setdefault(server_id, Sight())
-            self._spawn(self._look(fleet, patients[server_id], link, sight))
+            if time.monotonic() - self._looked_at.get(server_id, -self._every) >= self._every * 0.9:
+                self._looked_at[server_id] = time.monotonic()
+                self._spawn(self._look(fleet, patients[server_id], link, sight))
             others = healthy - (patients[server_id].status is ServerStatus.HEALTHY)
             await self._judge(fleet, patients[server_id], sight, votes.get(server_id, {}), others)
         if time.monotonic() - self._measured_at >= LATENCY_SECONDS:
             self._measured_at = time.monotonic()
             self._spawn(self._measure(patients))
+
+    def _is_asked_about(self, patient: Patient) -> bool:
+        if patient.status is ServerStatus.HEALTHY:  # one that seems gone: no second is to be lost
+            sight = self._sights.get(patient.id)
+            return sight is not None and min(sight.contact_misses, sight.outside_misses) > 0
+        return patient.status in ASKED_ABOUT
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -173,18 +186,27 @@ class Prober:
                 self._spawn(self._vote(observer_id, link.node, targets))
 
     async def _vote(self, observer_id: int, node: NodeClient, targets: Sequence[Patient]) -> None:
+        votes: list[tuple[int, int, int]] = []
         try:
-            reached = await _seen_from(node, {one: self._targets(one) for one in targets})
+            left = list(targets)
+            for _ in range(AGREE_MISSES):  # again at once: one look that failed says little
+                reached = await _seen_from(node, {one: self._targets(one) for one in left})
+                for target_id, is_reached in reached.items():
+                    if is_reached is not None:
+                        pair = (target_id, observer_id)
+                        self._misses[pair] = 0 if is_reached else self._misses.get(pair, 0) + 1
+                left = [one for one in left if reached[one.id] is False]
+                if not left:
+                    break
+            votes = [
+                (one.id, observer_id, self._misses[one.id, observer_id])
+                for one in targets
+                if (one.id, observer_id) in self._misses
+            ]
         except (NodeError, TimeoutError):
             return  # it says nothing: that is no vote
         finally:
             self._asking.discard(observer_id)
-        votes: list[tuple[int, int, int]] = []
-        for target in targets:
-            if (is_reached := reached[target.id]) is not None:
-                pair = (target.id, observer_id)
-                self._misses[pair] = 0 if is_reached else self._misses.get(pair, 0) + 1
-                votes.append((*pair, self._misses[pair]))
         await asyncio.to_thread(self._edge, health.vote, votes)
 
     def _targets(self, patient: Patient) -> list[dict[str, Any]]:

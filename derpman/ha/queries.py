@@ -1,15 +1,19 @@
-"""Selects of high availability: relays to probe."""
+"""Selects of high availability: relays to probe, moves, states."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from derpman.containers.models import Placement
 from derpman.containers.states import Observed, Wanted
+from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
+from derpman.rentals.models import SlotMove
+from derpman.rentals.states import MoveStatus
+from derpman.servers.models import ServerHealthChange
 
 SAMPLE = 3
 
@@ -49,3 +53,70 @@ def sample_relays(work: UnitOfWork, server_ids: Sequence[int]) -> dict[int, list
     for row in rows:
         found.setdefault(row[0], []).append(Relay(*row))
     return found
+
+
+def moves_list(
+    work: UnitOfWork,
+    *,
+    server_id: int | None = None,
+    user_id: int | None = None,
+    status: MoveStatus | None = None,
+    before: int | None,
+    limit: int,
+) -> tuple[list[SlotMove], int | None]:
+    """Return a page of moves, the newest first."""
+    found = select(SlotMove)
+    if server_id is not None:
+        found = found.where(
+            or_(SlotMove.from_server_id == server_id, SlotMove.to_server_id == server_id)
+        )
+    if user_id is not None:
+        found = found.where(SlotMove.user_id == user_id)
+    if status is not None:
+        found = found.where(SlotMove.status == status)
+    return page(work.session, found, SlotMove.id, before, limit)
+
+
+def counts(work: UnitOfWork) -> dict[MoveStatus, int]:
+    """Return how many moves are under way, by state."""
+    under_way = (MoveStatus.WAITING, MoveStatus.PREPARING, MoveStatus.SWITCHED)
+    rows = work.session.execute(
+        select(SlotMove.status, func.count(SlotMove.id))
+        .where(SlotMove.status.in_(under_way))
+        .group_by(SlotMove.status)
+    )
+    return {status: count for status, count in rows}  # noqa: C416 # rows are no pairs to `dict`
+
+
+def shared(work: UnitOfWork) -> int:
+    """Return how many slots share a server with another of their customer's, as moves left them."""
+    return (
+        work.session.scalar(
+            select(func.count(SlotMove.id))
+            .join(Placement, Placement.id == SlotMove.to_placement_id)
+            .where(SlotMove.is_shared, Placement.wanted != Wanted.RELEASED)
+        )
+        or 0
+    )
+
+
+def changes(
+    work: UnitOfWork, *, server_id: int, before: int | None, limit: int
+) -> tuple[list[ServerHealthChange], int | None]:
+    """Return a page of the history of a server's states, the newest first."""
+    found = select(ServerHealthChange).where(ServerHealthChange.server_id == server_id)
+    return page(work.session, found, ServerHealthChange.id, before, limit)
+
+
+def running(work: UnitOfWork) -> dict[int, int]:
+    """Return how many relays serve on each server, as their nodes say."""
+    rows = work.session.execute(
+        select(Placement.server_id, func.count(Placement.id))
+        .where(
+            Placement.gone_at.is_(None),
+            Placement.wanted == Wanted.RUNNING,
+            Placement.observed == Observed.READY,
+        )
+        .group_by(Placement.server_id)
+    )
+    return {server_id: count for server_id, count in rows}  # noqa: C416 # as above

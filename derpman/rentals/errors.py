@@ -51,3 +51,18 @@ class NoEmptySlot(Conflict):
 class SlotTaken(Conflict):
     code = "rentals.slot_taken"
     text = "Relay {slot} of this customer is in place."
+
+
+class SlotEmpty(Conflict):
+    code = "rentals.slot_empty"
+    text = "Slot {slot} of this customer has no relay that could move."
+
+
+class AlreadyThere(Conflict):
+    code = "rentals.already_there"
+    text = "Relay {slot} of this customer is on server {server_id} already."
+
+
+class MoveNotFound(NotFound):
+    code = "rentals.move_not_found"
+    text = "There is no such move."

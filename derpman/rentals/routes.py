@@ -13,7 +13,7 @@ from derpman.kit.http import RunAdmin, RunUser
 from derpman.kit.live import EVENTS, Live
 from derpman.kit.types import IdValue
 from derpman.kit.work import Edge, UnitOfWork
-from derpman.rentals import picture, service
+from derpman.rentals import picture, placing, service
 from derpman.rentals.models import Rental
 from derpman.rentals.schemas import (
     Activate,
@@ -81,8 +81,8 @@ def reinstate(run: RunAdmin, user_id: IdValue) -> DoneOut:
 
 @container_router.post("/allocate")
 def allocate(run: RunAdmin, body: AllocateBody) -> AllocatedOut:
-    """Fill an empty slot of an active rental with a relay on that server; never a fourth relay."""
-    return AllocatedOut(container_id=run(service.fill_slot, **body.model_dump()).id)
+    """Put a relay of an active rental on that server: in an empty slot, else one moves there."""
+    return AllocatedOut(container_id=run(placing.allocate, **body.model_dump()).id)
 
 
 def _report_shortage(run: Edge, error: NotEnoughServers) -> None:

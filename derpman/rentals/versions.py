@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from derpman.acl import derpmap
 from derpman.acl import service as acl
-from derpman.acl.errors import MoveNeeded, RegionsRefused
+from derpman.acl.errors import RegionsRefused
 from derpman.acl.models import AclVersion
 from derpman.containers import service as containers
 from derpman.containers.choice import choose
 from derpman.containers.errors import NoPortLeft, ServerNotFit
 from derpman.containers.models import Placement
+from derpman.containers.successors import newest
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
+from derpman.rentals import placing
 from derpman.rentals.errors import NoOpenRental, RentalSuspended
 from derpman.rentals.models import Rental
 from derpman.rentals.service import open_rental
@@ -27,28 +29,32 @@ def generate(
 ) -> AclVersion:
     """Make a user's next ACL version from the relays he has, with 32 days before it.
 
-    Empty slots are filled first: on `server_ids`, then wherever there is room. Relays that are in
-    place stay there, so that MoveNeeded names the servers that would need one to move.
+    Those of `server_ids` come first: empty slots are filled there, and when there are none relays
+    move there; what is empty then is filled wherever there is room. The old relays of slots that
+    moved go on until the new map is in use.
     """
     users.refuse_suspended(users.lock(work, user_id))
     rental = _running(work, user_id)
-    kept = containers.placements_of(work, rental_id=rental.id)
+    kept = newest(containers.placements_of(work, rental_id=rental.id))
     present = [one.server_id for one in kept]
     wished = [one for one in dict.fromkeys(server_ids) if one not in present]
     for server_id in wished:
         servers.get(work, server_id)  # unknown is another answer than occupied
     empty = sorted(set(containers.SLOTS) - {one.slot for one in kept})
-    if len(wished) > len(empty):
-        raise MoveNeeded(wanted=wished, present=present)
+    moved = placing.redirect(
+        work, rental, server_ids=wished[len(empty) :], keep=[*server_ids, *wished]
+    )
     filled = _fill(work, rental, dict(zip(empty, wished, strict=False)))
     filled += fill_up(work, rental)
     version = acl.issue(
         work,
         user_id=user_id,
         rental_id=rental.id,
-        placements=[*kept, *filled],
+        placements=containers.placements_of(work, rental_id=rental.id),
         reason=reason,
     )
+    for move in moved:
+        move.version_id = version.id
     logs.record(
         work,
         action="acl.generate",
@@ -59,6 +65,7 @@ def generate(
             "version": version.number,
             "reason": reason,
             "filled": [one.server_id for one in filled],
+            "moved": [one.to_server_id for one in moved],
         },
     )
     return version

@@ -10,7 +10,7 @@ from sqlalchemy.orm import undefer
 from derpman.kit.clock import utc_now
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
-from derpman.servers import bootstrap, checking, jobs
+from derpman.servers import bootstrap, checking, draining, jobs
 from derpman.servers.errors import StepFailed
 from derpman.servers.jobrun import JobRun, Program
 from derpman.servers.models import Server, Transport
@@ -59,6 +59,9 @@ async def _pin(job: JobRun, fingerprint: str | None) -> None:
         if pinned is None or (fingerprint and fingerprint_of(pinned) != fingerprint):
             pinned = await read_key(where.ip, where.ssh_port, fingerprint)
             await job.held(_record_host_key, pinned)
+            refused = await job.read(draining.refusal, host_key=pinned)
+            if refused is not None:
+                raise StepFailed("server.host_key_refused", reason=refused)
         found |= {"fingerprint": fingerprint_of(pinned), "compared": fingerprint is not None}
 
 

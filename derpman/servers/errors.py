@@ -25,6 +25,11 @@ class HasRelays(Conflict):
     text = "{relays} relays are still wanted on this server. Move or end them first."
 
 
+class NotDraining(Conflict):
+    code = "servers.not_draining"
+    text = "Server {server_id} is not being drained."
+
+
 class JobRunning(Conflict):
     code = "servers.job_running"
     text = "A job on this server is still running."
@@ -48,6 +53,11 @@ class SshKeyInvalid(Invalid):
 class HostKeyInvalid(Invalid):
     code = "servers.host_key_invalid"
     text = "This is no SSH host key."
+
+
+class HostKeyRefused(Conflict):
+    code = "servers.host_key_refused"
+    text = "This is the host key of a server that was given up. Set the machine up anew."
 
 
 class NotBuilt(Conflict):

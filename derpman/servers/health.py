@@ -214,6 +214,11 @@ def resolve_alerts(work: UnitOfWork, *, server_id: int) -> bool:
     return any(ended.values())
 
 
+def of(work: UnitOfWork, *, server_id: int) -> ServerHealth | None:
+    """Return what is known of a server's health; None while it was never missed."""
+    return work.session.get(ServerHealth, server_id)
+
+
 def vote(work: UnitOfWork, votes: Iterable[tuple[int, int, int]]) -> None:
     """Write down what servers see of others: target, observer, misses in a row."""
     rows = [(target, observer, misses, work.now) for target, observer, misses in votes]

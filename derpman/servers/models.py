@@ -57,11 +57,15 @@ class Server(Base):
     at_margin: Mapped[AtMargin] = mapped_column(enum_column(AtMargin), default=AtMargin.STOP)
     draining_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Since when it takes no new relays, because an operator wants it empty."""
+    drain_reason: Mapped[str | None] = mapped_column(String(32))
+    """`by_hand` or `at_margin`, which ends by itself when its provider counts anew."""
     is_moving_off: Mapped[bool] = mapped_column(default=False)
     """Its relays are moved to other servers while it drains."""
     leaving_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Since when it is to be removed as soon as it is empty."""
     leave_reason: Mapped[str | None] = mapped_column(String(500))
+    leaves_at_once: Mapped[bool] = mapped_column(default=False)
+    """Its relays do not wait until customers have taken their next map."""
     halted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Since when none of its relays runs, because its allowance is used up."""
     port_from: Mapped[int] = mapped_column()

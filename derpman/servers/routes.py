@@ -28,7 +28,6 @@ from derpman.servers.schemas import (
     OneJobOut,
     OneServerOut,
     RegionOut,
-    Remove,
     Retry,
     ScriptReport,
     ServerOut,
@@ -130,12 +129,6 @@ def update_server(run: RunAdmin, server_id: IdValue, body: Update) -> OneServerO
     """Change its fields; what is left out stays."""
     run(upkeep.change, server_id=server_id, values=body.values(), version=body.version)
     return run.read(_one, server_id)
-
-
-@router.post("/{server_id}/remove")
-def remove_server(run: RunAdmin, server_id: IdValue, body: Remove) -> JobQueuedOut:
-    """Remove it when it carries no relays; a job cleans up on it."""
-    return JobQueuedOut(job_id=run(upkeep.remove, server_id=server_id, reason=body.reason).id)
 
 
 @router.post("/{server_id}/script")

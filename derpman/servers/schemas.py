@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from derpman.kit.paging import PageQuery
 from derpman.kit.states import allowed_actions
-from derpman.kit.types import MAX_ID, Body, IdValue, Line, Note, Out, Part
+from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 from derpman.servers.models import (
     AtMargin,
     Server,
@@ -136,10 +136,6 @@ class Update(Body):
         return {k: v for k, v in given.items() if v is not None or k in may_be_empty}
 
 
-class Remove(Body):
-    reason: Note | None = None
-
-
 class ScriptReport(Body):
     token: Annotated[str, StringConstraints(max_length=128)]
     host_key: Annotated[
@@ -173,6 +169,10 @@ class ServerOut(Part):
     at_margin: AtMargin
     halted_at: datetime | None
     """Since when its relays stand still because the allowance is used up."""
+    draining_at: datetime | None
+    """Since when nothing new is placed here, by an operator's wish or at its margin."""
+    leaving_at: datetime | None
+    """Since when it is to be removed as soon as it is empty."""
     account_phone: str | None
     registered_place: str | None
     port_from: int
@@ -222,6 +222,8 @@ class ServerOut(Part):
             margin_percent=server.margin_percent,
             at_margin=server.at_margin,
             halted_at=server.halted_at,
+            draining_at=server.draining_at,
+            leaving_at=server.leaving_at,
             account_phone=server.account_phone,
             registered_place=server.registered_place,
             port_from=server.port_from,

@@ -17,6 +17,8 @@ TEXTS: dict[str, str] = {
     "server.session_refused": "{ip} lets us log in but opens no session: {detail}.",
     "server.host_key_changed": "{ip} shows another SSH host key than the one that was pinned. "
     "Somebody may be listening in. If the machine was installed anew, give its new fingerprint.",
+    "server.host_key_refused": "{ip} shows the host key of a server that was given up: {reason}. "
+    "Set the machine up anew; it then has another key.",
     "server.fingerprint_differs": "{ip} shows the host key {seen}, not {expected}. Nothing was "
     "sent to it.",
     "server.auth_failed": "{ip} does not accept this log-in. Check user, password or key, and "

@@ -11,18 +11,19 @@ from derpman.kit.db import changed
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
-from derpman.servers import health, jobs
+from derpman.servers import draining, health, jobs
 from derpman.servers.errors import (
     AlreadyAdded,
     ChangedMeanwhile,
     HasRelays,
+    HostKeyRefused,
     JobRunning,
     PortRangeInvalid,
     ServerNotFound,
 )
 from derpman.servers.events import ServerJobQueued
 from derpman.servers.models import Server, ServerJob, ServerLink, Transport
-from derpman.servers.rootshell import Credential, fingerprint_of
+from derpman.servers.rootshell import Credential
 from derpman.servers.states import TRANSITIONS, JobStatus, ServerStatus
 
 PORT_FROM, PORT_TO = 20000, 29999
@@ -184,7 +185,8 @@ def check(work: UnitOfWork, *, server_id: int, waits: bool = False) -> ServerJob
 
 def report_script(work: UnitOfWork, *, server_id: int, host_key: str) -> None:
     """Hear from the operator's script that it has run, and start the job that waits for it."""
-    fingerprint_of(host_key)
+    if draining.refusal(work, host_key=host_key) is not None:
+        raise HostKeyRefused
     server = _present(work, server_id)
     job = jobs.newest(work, server_id)
     if job is None or job.status is not JobStatus.QUEUED or server.host_key is not None:
@@ -251,6 +253,16 @@ def remove(
     health.resolve_alerts(work, server_id=server_id)
     work.wake("servers")
     return jobs.queue(work, server_id=server_id, kind="remove", waits=waits)
+
+
+def remove_emptied(work: UnitOfWork, *, server_id: int) -> None:
+    """Remove a server that was to leave and carries nothing any more; nothing when it does."""
+    server = _present(work, server_id)
+    if server.leaving_at is None or server.relay_count > 0:
+        return
+    job = jobs.newest(work, server_id)
+    if job is None or job.status is not JobStatus.RUNNING:  # else at the next look
+        remove(work, server_id=server_id, reason=server.leave_reason)
 
 
 def _present(work: UnitOfWork, server_id: int) -> Server:

@@ -180,7 +180,7 @@ def test_suspended_user_is_logged_out_and_reinstated_may_come_back(
     assert answer.json() == {"success": True}
 
 
-def test_allocate_never_makes_a_fourth_relay(
+def test_allocate_moves_a_relay_when_no_slot_is_empty(
     client: TestClient,
     servers: list[int],
     add_server: Callable[..., int],
@@ -196,14 +196,20 @@ def test_allocate_never_makes_a_fourth_relay(
         body = {"user_id": user_id, "server_id": fourth, **more}
         return client.post("/api/container/allocate", json=body, headers=root.headers)
 
-    answer = allocate(carl.id)
-    assert (answer.status_code, code_of(answer)) == (409, "rentals.no_empty_slot")
+    answer = allocate(carl.id, slot=2)
+    assert answer.status_code == 200, answer.text
+    made = answer.json()["container_id"]
+    assert allocate(carl.id, slot=2).json()["error"]["code"] == "rentals.already_there"
+    assert code_of(allocate(carl.id)) == "containers.already_on_server"
     answer = allocate(eve.id)
     assert (answer.status_code, code_of(answer)) == (409, "rentals.none_open")
     assert allocate(999).status_code == 404
     assert allocate(carl.id, slot=4).status_code == 422
     listed = client.get("/api/container/list", headers=root.headers).json()["containers"]
-    assert len(listed) == 3
+    assert [(one["container_id"], one["slot"]) for one in listed if one["server_id"] == fourth] == [
+        (made, 2)
+    ]
+    assert len(listed) == 4, "two generations of one slot, until the new map is in use"
     assert {one["username"] for one in listed} == {"carl"}
 
 

@@ -17,7 +17,8 @@ from derpman.containers.states import Wanted
 from derpman.kit.work import Edge
 from derpman.logs.models import SystemLog
 from derpman.rentals import service
-from derpman.rentals.models import Rental
+from derpman.rentals.models import Rental, SlotMove
+from derpman.rentals.states import MoveStatus
 from derpman.servers.models import Server
 from derpman.servers.states import ServerStatus
 from tests.conftest import MovableClock, Person, QueuedMail
@@ -84,7 +85,7 @@ def test_owners_route_makes_a_version_of_the_relays_in_place(
     assert "acl.generate" in rows(edge, select(SystemLog.action))
 
 
-def test_server_where_he_is_not_would_need_a_move(
+def test_a_wished_server_where_he_is_not_gets_one_of_his_relays(
     client: TestClient,
     edge: Edge,
     servers: list[int],
@@ -95,11 +96,23 @@ def test_server_where_he_is_not_would_need_a_move(
 ) -> None:
     activate(carl)
     other = add_server()
-    answer = generate(client, root, user_id=carl.id, server_ids=[servers[0], other])
-    assert (answer.status_code, code_of(answer)) == (409, "acl.move_needed")
-    assert answer.json()["error"]["params"]["wanted"] == [other]
     assert code_of(generate(client, root, user_id=carl.id, server_ids=[999])) == "servers.not_found"
-    assert len(rows(edge, select(AclVersion))) == 1
+    answer = generate(client, root, user_id=carl.id, server_ids=[servers[0], other])
+    assert answer.status_code == 200, answer.text
+    relays = edge.read(containers.placements_of, user_id=carl.id)
+    assert len(relays) == 4, "the one that moves serves until the new map is in use"
+    made = next(one for one in relays if one.server_id == other)
+    named = {
+        node["IPv4"]: node["DERPPort"]
+        for region in answer.json()["acl"]["Regions"].values()
+        for node in region["Nodes"]
+    }
+    assert named[made.address] == made.port
+    kept = next(one for one in relays if one.server_id == servers[0])
+    assert named[kept.address] == kept.port
+    [move] = rows(edge, select(SlotMove))
+    assert (move.status, move.to_server_id) == (MoveStatus.SWITCHED, other)
+    assert edge.read(acl.current, user_id=carl.id).id == move.version_id  # type: ignore[union-attr]
 
 
 def test_empty_slots_are_filled_on_the_wished_servers_first(

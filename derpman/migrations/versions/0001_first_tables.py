@@ -1739,6 +1739,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=32), nullable=False),
         sa.Column("open_rental_id", Id, nullable=True),
         sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("planned_at", UtcDateTime(), nullable=False),
         sa.Column("ends_at", UtcDateTime(), nullable=False),
         sa.Column("plan_bytes", sa.BigInteger(), nullable=False),
         sa.Column("granted_bytes", sa.BigInteger(), nullable=False),
