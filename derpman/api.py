@@ -41,6 +41,7 @@ from derpman.notifications.template_routes import router as templates_router
 from derpman.pages.routes import home_router, staff_router
 from derpman.pages.staff import Figures
 from derpman.rentals.acl_routes import router as acl_versions_router
+from derpman.rentals.paying_routes import router as paying_router
 from derpman.rentals.rotation_routes import router as acl_rotation_router
 from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
@@ -76,6 +77,7 @@ ROUTERS: list[APIRouter] = [
     finance_router,
     orders_router,
     money_router,
+    paying_router,
     users_router,
     access_router,
     messages_router,

@@ -28,7 +28,7 @@ from derpman.kit.paging import PageQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 
-RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
+RequestKey = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{8,48}$")]
 """Made by who asks, anew for each thing he wants: sent twice it is the same thing."""
 Fen = Annotated[int, Field(ge=1, le=10**11)]
 FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]

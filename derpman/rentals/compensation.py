@@ -25,13 +25,28 @@ def customers_of(work: UnitOfWork, *, server_id: int) -> list[int]:
     return sorted({one.user_id for one in placed})
 
 
-def give_days(work: UnitOfWork, *, user_id: int, days: int, reason: str, request_key: str) -> bool:
-    """Extend a running rental by days, once for a key; False when there is none to extend."""
+def give(
+    work: UnitOfWork,
+    *,
+    user_id: int,
+    fen: int | None,
+    days: int | None,
+    reason: str,
+    request_key: str,
+) -> bool:
+    """Give a customer money to spend here, or days, once for a key; False: nothing to extend."""
+    if days is not None:
+        return _give_days(work, user_id, days, reason, request_key)
+    wallet.compensate(work, user_id=user_id, fen=fen or 0, reason=reason, request_key=request_key)
+    return True
+
+
+def _give_days(work: UnitOfWork, user_id: int, days: int, reason: str, request_key: str) -> bool:
     users.lock(work, user_id)
     rental = service.open_rental(work, user_id)
     if rental is None:
         return False
-    key = f"days-{request_key}"
+    key = f"days-{request_key}"[:64]
     if orders.by_key(work, user_id=user_id, request_key=key) is not None:
         return True
     try:
@@ -53,12 +68,6 @@ def give_days(work: UnitOfWork, *, user_id: int, days: int, reason: str, request
             )
     except DomainError:
         return False
-    return True
-
-
-def give_money(work: UnitOfWork, *, user_id: int, fen: int, reason: str, request_key: str) -> bool:
-    """Give money to spend here, once for a key."""
-    wallet.compensate(work, user_id=user_id, fen=fen, reason=reason, request_key=request_key)
     return True
 
 

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from derpman.acl.derpmap import DEFAULT_REGION_IDS
 from derpman.containers import service as containers
+from derpman.finance import orders
 from derpman.finance import service as finance
 from derpman.finance.models import Plan
+from derpman.kit.secrets import new_token
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.rentals import notices, opening, service, terms
@@ -81,12 +83,31 @@ def renew_by_serial(
 def renew_to(
     work: UnitOfWork, *, user_id: int, until: datetime, reason: str, plan_id: int | None = None
 ) -> Rental:
-    """Renew a customer to a date, as an admin wishes: with the plan he has or had, or another."""
+    """Renew a customer to a date, as an admin wishes: with the plan he has or had, or another.
+
+    An order of price zero records it.
+    """
     users.lock(work, user_id)
     if plan_id is None:
         last = opening.last_rental(work, user_id)
         plan_id = finance.plan_of_days(work, 30).id if last is None else last.plan_id
-    return renew(work, user_id=user_id, plan_id=plan_id, until=until, cause=Cause(reason=reason))
+    order = orders.record_gift(
+        work,
+        user_id=user_id,
+        plan_id=plan_id,
+        days=0,
+        reason=reason,
+        request_key=f"to-{until:%Y%m%d}-{new_token()[:16]}",
+    )
+    rental = renew(
+        work,
+        user_id=user_id,
+        plan_id=plan_id,
+        until=until,
+        cause=Cause(order_id=order.id, reason=reason),
+    )
+    order.rental_id = rental.id
+    return rental
 
 
 def _running(work: UnitOfWork, user: User) -> Rental | None:

@@ -388,7 +388,9 @@ def test_genuine_alipay_notices_that_do_not_fit_are_refused(
 ):
     order = buy(carl, Method.ALIPAY)
     begun(edge, addresses, order)
-    assert post_alipay(client, alipay.notice(order.number, now=clock.now, **changed)) == 422
+    assert (
+        post_alipay(client, alipay.notice(order.number, now=clock.now, key=None, **changed)) == 422
+    )
     assert status_of(edge, order) is OrderStatus.PENDING
     assert balances() == {}
 
