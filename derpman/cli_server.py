@@ -151,6 +151,91 @@ def remove(server_id: int, reason: str | None = None) -> None:
     _do(system, job.id)
 
 
+@app.command("upgrade")
+def upgrade(
+    server_ids: Annotated[
+        list[int] | None, typer.Argument(help="Servers; with none of them, --all.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every healthy server.")] = False,
+    watch_seconds: Annotated[
+        int, typer.Option(min=0, help="How long the first server is watched before others follow.")
+    ] = 300,
+    reason: str | None = None,
+    follow: Annotated[bool, typer.Option(help="Show how it goes, until it ends.")] = True,
+) -> None:
+    """Bring servers to the node and relay image built here: one first, then one at a time.
+
+    The background processes do it; ending this command does not end the upgrade. Pause, resume
+    and abort it with `derpman server upgrade-control`.
+    """
+    from derpman.servers import rollouts
+    from derpman.servers.release import built_image, built_program
+
+    if bool(server_ids) == every:
+        err.print("Name servers, or say --all.")
+        raise typer.Exit(2)
+    system = _system()
+    program = built_program(system.settings.build_dir)
+    image = built_image(system.settings.build_dir)
+    if program is None or image is None:
+        err.print("Nothing has been built yet: run `derpman node build`.")
+        raise typer.Exit(1)
+    begun = system.edge()(
+        rollouts.begin,
+        node_version=program.version,
+        node_sha256=program.sha256,
+        relay_label=image.label,
+        server_ids=server_ids or None,
+        watch_seconds=watch_seconds,
+        reason=reason,
+    )
+    out.print(f"Upgrade {begun.id}: node {program.version}, relay image {image.label}")
+    if follow:
+        _follow(system, begun.id)
+
+
+@app.command("upgrade-control")
+def upgrade_control(
+    upgrade_id: int,
+    action: Annotated[str, typer.Argument(help="pause, resume, abort, or show.")] = "show",
+) -> None:
+    """Show how an upgrade goes, or pause, resume or abort it."""
+    from derpman.servers import rollouts
+
+    verbs = {"pause": rollouts.pause, "resume": rollouts.resume, "abort": rollouts.abort}
+    system = _system()
+    if action in verbs:
+        system.edge()(verbs[action], upgrade_id=upgrade_id)
+    elif action != "show":
+        err.print("An action is pause, resume, abort or show.")
+        raise typer.Exit(2)
+    _follow(system, upgrade_id, until_end=action == "resume")
+
+
+def _follow(system: System, upgrade_id: int, *, until_end: bool = True) -> None:
+    """Print what changes in an upgrade; status 1 when it ends otherwise than well."""
+    import time
+
+    from derpman.servers import rollouts
+    from derpman.servers.states import UpgradeStatus
+    from derpman.servers.texts import sentence
+
+    edge, shown = system.edge(), dict[int, str]()
+    while True:
+        state = edge.read(rollouts.get, upgrade_id)
+        for stage in edge.read(rollouts.stages, upgrade_id):
+            if shown.get(stage.server_id) != stage.status:
+                shown[stage.server_id] = stage.status
+                why = f": {sentence(stage.error, {})}" if stage.error else ""
+                out.print(f"server {stage.server_id}: {stage.status}{why}")
+        if state.status is not UpgradeStatus.RUNNING or not until_end:
+            break
+        time.sleep(1)
+    out.print(f"Upgrade {upgrade_id} is {state.status}.")
+    if state.status in (UpgradeStatus.PAUSED, UpgradeStatus.ABORTED) and until_end:
+        raise typer.Exit(1)
+
+
 def _do(system: System, job_id: int) -> None:
     """Do a job in this process and show its steps as they go; status 1 when it fails."""
     from derpman.servers import adding, jobrun

@@ -13,13 +13,14 @@ from celery import Celery
 from celery.schedules import crontab
 from sqlalchemy.exc import SQLAlchemyError
 
+from derpman.containers import queries as containers
 from derpman.containers import reconcile
 from derpman.devices import sightings
 from derpman.devices.sightings import PresenceBook
-from derpman.ha.probing import Prober
 from derpman.ha.mover import Mover
-from derpman.kit.dispatch import Dispatcher, resume
+from derpman.ha.probing import Prober
 from derpman.ha.service import Limits
+from derpman.kit.dispatch import Dispatcher, resume
 from derpman.kit.errors import Unavailable
 from derpman.kit.work import UnitOfWork
 from derpman.servers import fleet
@@ -40,8 +41,8 @@ TASK_MODULES: list[str] = [
     "derpman.devices.tasks",
     "derpman.finance.tasks",
     "derpman.rentals.paying_tasks",
-    "derpman.kit.tasks",
     "derpman.ha.tasks",
+    "derpman.kit.tasks",
     "derpman.monitoring.tasks",
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
@@ -89,6 +90,7 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "watch which ACL version devices use": {"task": "devices.watch_maps", "schedule": 10},
     "attend superseded ACL versions": {"task": "acl.attend_due", "schedule": 10},
     "resume lost server jobs": {"task": "servers.resume_jobs", "schedule": 20},
+    "go on with upgrades": {"task": "servers.advance_upgrades", "schedule": 5},
     "begin traffic periods": {"task": "traffic.turn_periods", "schedule": 10},
     "sum up servers' traffic": {"task": "traffic.sum_up_servers", "schedule": 60},
     "roll up traffic": {"task": "traffic.roll_up", "schedule": crontab(minute="0")},
@@ -104,14 +106,14 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "sum up money": {"task": "finance.roll_up", "schedule": 5},
     "check the ledger": {"task": "finance.check_ledger", "schedule": crontab(minute="33")},
     "renew from wallets": {"task": "rentals.renew_from_wallets", "schedule": 60},
+    "seal the operation log": {"task": "logs.seal", "schedule": 5},
+    "forget old logs": {"task": "logs.forget_old", "schedule": crontab(minute="42")},
     "purge deliveries": {"task": "kit.purge_deliveries", "schedule": crontab(minute="17")},
 }
 """Sweeps: each finds what an event should have caused and did not, and what time alone causes."""
 
 
 def celery_app(system: System) -> Celery:
-    "seal the operation log": {"task": "logs.seal", "schedule": 5},
-    "forget old logs": {"task": "logs.forget_old", "schedule": crontab(minute="42")},
     """Return the application of one installation."""
     settings = system.settings
     app = Celery("derpman", include=TASK_MODULES)
@@ -131,6 +133,7 @@ def celery_app(system: System) -> Celery:
         beat_max_loop_interval=10,
         derpman_edge=system.edge(),
         derpman_system=system,
+        derpman_may_remake=containers.others_run,
     )
     if settings.is_embedded:
         app.conf.broker_transport_options = _folders(settings.data_dir / "broker")
@@ -212,9 +215,6 @@ class Panel:
 def run_servers(system: System) -> None:
     """Keep in touch with the servers' nodes until a signal."""
     rounds = Rounds(
-        system.edge(),
-        every_seconds=system.settings.metering_seconds,
-        line_bytes_per_second=system.settings.line_bytes_per_second,
 def _beside(system: System) -> fleet.Beside:
     """Return what runs with the links: probes, and moves to other servers."""
     settings = system.settings
@@ -231,6 +231,9 @@ def _beside(system: System) -> fleet.Beside:
     return run
 
 
+        system.edge(),
+        every_seconds=system.settings.metering_seconds,
+        line_bytes_per_second=system.settings.line_bytes_per_second,
     )
     rounds.start()
     try:

@@ -18,6 +18,12 @@ TEXTS: dict[str, Text] = {
         en="Server {server_id} ({region}, {ip}) cannot be reached: {error}",
         zh="服务器 {server_id}（{region}，{ip}）无法连接：{error}",
     ),
+    "upgrade_failed": Text(
+        en="Upgrade {upgrade_id} is paused: server {server_id} ({ip}) could not be upgraded and "
+        "went back to what it had ({error})",
+        zh="升级任务 {upgrade_id} 已暂停：服务器 {server_id}（{ip}）升级失败，"
+        "已回滚到之前的版本（{error}）",
+    ),
     "relays_unreachable": Text(
         en="Server {server_id} ({region}, {ip}) answers the panel, and its relays cannot be "
         "reached from outside: look at its firewall and the cloud's security group",
@@ -30,12 +36,6 @@ TEXTS: dict[str, Text] = {
         zh="服务器 {server_id}（{region}，{ip}）已失效：{observers} 台其他服务器一致确认，"
         "其中继正在迁移",
     ),
-    "unordered_relay": Text(
-        en="Relay {relay_id} on server {server_id} was ordered by nobody and is being removed",
-        zh="服务器 {server_id} 上的中继 {relay_id} 没有对应的租赁，正在移除",
-    ),
-    "foreign_container": Text(
-        en="A container on server {server_id} used our names without an order and was removed",
     "moves_frozen": Text(
         en="The panel has lost {lost} of {servers} servers at once: it is probably cut off itself, "
         "and moves no relays by itself until that is over",
@@ -58,6 +58,12 @@ TEXTS: dict[str, Text] = {
         "settled: {orders}",
         zh="用户 {user_id}（{username}）已自动注销，仍欠其 {amount}；未结清订单：{orders}",
     ),
+    "unordered_relay": Text(
+        en="Relay {relay_id} on server {server_id} was ordered by nobody and is being removed",
+        zh="服务器 {server_id} 上的中继 {relay_id} 没有对应的租赁，正在移除",
+    ),
+    "foreign_container": Text(
+        en="A container on server {server_id} used our names without an order and was removed",
         zh="服务器 {server_id} 上有容器冒用本系统的名称，已移除",
     ),
     "not_enough_servers": Text(

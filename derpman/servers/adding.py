@@ -19,6 +19,7 @@ from derpman.servers.release import release_key
 from derpman.servers.rootshell import Credential, RootShell, fingerprint_of, public_text
 from derpman.servers.rootshell import read_host_key as read_key
 from derpman.servers.states import TRANSITIONS, ServerStatus
+from derpman.servers.upgrading import upgrade
 
 FREE_MB = 1024
 MEMORY_MB = 384
@@ -58,10 +59,10 @@ async def _pin(job: JobRun, fingerprint: str | None) -> None:
         pinned = where.host_key
         if pinned is None or (fingerprint and fingerprint_of(pinned) != fingerprint):
             pinned = await read_key(where.ip, where.ssh_port, fingerprint)
-            await job.held(_record_host_key, pinned)
             refused = await job.read(draining.refusal, host_key=pinned)
             if refused is not None:
                 raise StepFailed("server.host_key_refused", reason=refused)
+            await job.held(_record_host_key, pinned)
         found |= {"fingerprint": fingerprint_of(pinned), "compared": fingerprint is not None}
 
 
@@ -147,7 +148,12 @@ async def leave(job: JobRun) -> None:
         await node.close()
 
 
-PROGRAMS: dict[str, Program] = {"add": add, "check": checking.check, "remove": leave}
+PROGRAMS: dict[str, Program] = {
+    "add": add,
+    "check": checking.check,
+    "remove": leave,
+    "upgrade": upgrade,
+}
 
 
 def public_key(work: UnitOfWork, server_id: int) -> str:

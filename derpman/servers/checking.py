@@ -38,7 +38,7 @@ async def check(job: JobRun) -> None:
 async def greet(job: JobRun, *, patience_seconds: float = 0) -> NodeClient:
     """Step: connect with our own key and hear who answers. The caller closes the connection."""
     async with job.step("hello") as found:
-        node, hello = await _answer(await job.where(), patience_seconds)
+        node, hello = await answer(await job.where(), patience_seconds)
         found |= {
             "version": hello.version,
             "runtime": hello.runtime,
@@ -52,7 +52,7 @@ async def greet(job: JobRun, *, patience_seconds: float = 0) -> NodeClient:
         return node
 
 
-async def _answer(where: Endpoint, patience_seconds: float) -> tuple[NodeClient, Hello]:
+async def answer(where: Endpoint, patience_seconds: float) -> tuple[NodeClient, Hello]:
     """Return a connection and its hello, trying for a while: a node just started takes a moment."""
     until = time.monotonic() + patience_seconds
     while True:

@@ -65,6 +65,21 @@ class NotBuilt(Conflict):
     text = "The node has not been built on this panel. Run `derpman node build`."
 
 
+class UpgradeNotFound(NotFound):
+    code = "servers.no_such_upgrade"
+    text = "There is no such upgrade."
+
+
+class UpgradeOpen(Conflict):
+    code = "servers.upgrade_open"
+    text = "Upgrade {upgrade_id} is still under way. Abort it, or wait."
+
+
+class NothingToUpgrade(Conflict):
+    code = "servers.nothing_to_upgrade"
+    text = "None of these servers is healthy and has another node or relay image than this panel."
+
+
 class BootstrapTokenInvalid(Forbidden):
     code = "servers.bootstrap_token_invalid"
     text = "This address for the script has run out. Make a new one."

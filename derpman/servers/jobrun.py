@@ -34,6 +34,8 @@ class Means:
     build_dir: Path
     relay_memory_bytes: int
     """Memory that one relay is planned with."""
+    may_remake: Callable[..., bool] | None = None
+    """`may_remake(work, relay_id=…)`: a relay's customer has others that carry him meanwhile."""
 
 
 class JobRun:

@@ -40,6 +40,16 @@ class HelloHost(_Message):
     kernel: Word = ""
 
 
+class Upgraded(_Message):
+    """How the last upgrade of a node's program went."""
+
+    version: Word
+    sha256: Word
+    result: Code
+    reason: Annotated[str, Field(max_length=1000)] = ""
+    at: AwareDatetime
+
+
 class Hello(_Message):
     protocol: int
     version: Word
@@ -48,6 +58,9 @@ class Hello(_Message):
     relay_label: Word | None = None
     generation: Count
     host: HelloHost = HelloHost()
+    program: Word = ""
+    """SHA-256 of the program that runs; empty from nodes that cannot be upgraded."""
+    upgrade: Upgraded | None = None
 
 
 class Present(_Message):
@@ -56,9 +69,28 @@ class Present(_Message):
     since: AwareDatetime
 
 
+class Checks(_Message):
+    """What a node saw when it looked at a relay as a client would."""
+
+    tls: bool
+    pin: bool
+    http: bool
+    stun: bool
+    echo: bool | None = None
+    stranger_refused: bool | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Tell whether everything was tried and held."""
+        light = self.tls and self.pin and self.http and self.stun
+        return bool(light and self.echo and self.stranger_refused)
+
+
 class Relay(_Message):
     id: Annotated[int, Field(ge=1, le=MAX_ID)]
     generation: Count
+    label: Word | None = None
+    """The image it was made from."""
     state: Literal["starting", "ready", "degraded", "stopped", "failed"]
     reason: Code | None = None
     start_id: Word | None = None
@@ -72,6 +104,7 @@ class Relay(_Message):
     throttled: bool = False
     connections: Count = 0
     presence: list[Present] = Field(default_factory=list[Present])
+    checks: Checks | None = None
 
 
 class Knock(_Message):

@@ -8,7 +8,7 @@ from sqlalchemy import case, func, or_, select
 
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
-from derpman.servers.models import Server, ServerLink
+from derpman.servers.models import Server, ServerLink, Upgrade, UpgradeStage
 from derpman.servers.states import ServerStatus
 
 
@@ -50,6 +50,26 @@ def counts(work: UnitOfWork) -> dict[str, int]:
         .order_by(Server.status)
     )
     return {status.value: count for status, count in rows}
+
+
+def upgrades(
+    work: UnitOfWork, *, before: int | None, limit: int
+) -> tuple[list[Upgrade], int | None]:
+    """Return roll-outs, newest first."""
+    return page(work.session, select(Upgrade), Upgrade.id, before, limit)
+
+
+def upgrade_stages(work: UnitOfWork, upgrade_ids: Sequence[int]) -> dict[int, list[UpgradeStage]]:
+    """Return the servers' turns of roll-outs in their order, by roll-out."""
+    found: dict[int, list[UpgradeStage]] = {}
+    rows = (
+        select(UpgradeStage)
+        .where(UpgradeStage.upgrade_id.in_(upgrade_ids))
+        .order_by(UpgradeStage.upgrade_id, UpgradeStage.position)
+    )
+    for stage in work.session.scalars(rows):
+        found.setdefault(stage.upgrade_id, []).append(stage)
+    return found
 
 
 def regions(work: UnitOfWork) -> list[tuple[str, int, int, int, int, float]]:

@@ -1,12 +1,14 @@
-"""The release key of this installation, and the relay image that it signs for nodes."""
+"""The release key of this installation; the relay image and the program that it signs for nodes."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +21,7 @@ from derpman.servers.node import NodeClient
 
 RELEASE = "release"
 CHUNK_BYTES = 512 * 1024
+PROGRAM = "derpman-node"
 ARCHIVE = "relay-image.tar"
 LABEL = f"{ARCHIVE}.label"
 
@@ -40,6 +43,11 @@ def message(label: str, sha256: str) -> bytes:
     return f"derpman-relay-image\n{label}\n{sha256}\n".encode()
 
 
+def program_message(version: str, sha256: str) -> bytes:
+    """Return what the release key signs of a node's program."""
+    return f"derpman-node\n{version}\n{sha256}\n".encode()
+
+
 def release_key(work: UnitOfWork) -> str:
     """Return the public half, base64 of its 32 bytes; the key is made at first need."""
     return _key(work).public
@@ -47,10 +55,19 @@ def release_key(work: UnitOfWork) -> str:
 
 def sign(work: UnitOfWork, *, label: str, sha256: str) -> str:
     """Return the release key's signature over an image, base64."""
+    return _sign(work, message(label, sha256))
+
+
+def sign_program(work: UnitOfWork, *, version: str, sha256: str) -> str:
+    """Return the release key's signature over a node's program, base64."""
+    return _sign(work, program_message(version, sha256))
+
+
+def _sign(work: UnitOfWork, text: bytes) -> str:
     private = Ed25519PrivateKey.from_private_bytes(
         base64.b64decode(work.vault.open(_key(work).private))
     )
-    return base64.b64encode(private.sign(message(label, sha256))).decode()
+    return base64.b64encode(private.sign(text)).decode()
 
 
 def _key(work: UnitOfWork) -> PanelKey:
@@ -96,27 +113,71 @@ def built_image(build_dir: Path) -> BuiltImage | None:
     return BuiltImage(archive, label.read_text().strip(), archive.stat().st_size, sha256)
 
 
+@dataclass(frozen=True)
+class BuiltProgram:
+    """derpman-node as it was built."""
+
+    path: Path
+    version: str
+    size: int
+    sha256: str
+
+
+def built_program(build_dir: Path) -> BuiltProgram | None:
+    """Return the node's program that was built last, or None when none that runs was."""
+    path = build_dir / PROGRAM
+    try:
+        said = subprocess.run(
+            [path.resolve(), "version"], capture_output=True, text=True, check=True, timeout=20
+        )
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return BuiltProgram(path, said.stdout.strip()[:64], size, sha256)
+
+
 async def send_image(node: NodeClient, image: RelayImage) -> None:
     """Send an image in chunks; NodeError when the node does not take it."""
-    offset = 0
-    while offset < image.size:
-        data = await asyncio.to_thread(_chunk, image.archive, offset)
+    about = {
+        "label": image.label,
+        "size": image.size,
+        "sha256": image.sha256,
+        "signature": image.signature,
+    }
+    await _send(node, "image", image.archive, about)
+
+
+async def send_program(node: NodeClient, program: BuiltProgram, signature: str) -> bool:
+    """Send a program in chunks; NodeError when the node does not take it.
+
+    True: the node restarts with it now. False: it is the one that runs.
+    """
+    about = {
+        "version": program.version,
+        "size": program.size,
+        "sha256": program.sha256,
+        "signature": signature,
+    }
+    return (await _send(node, "upgrade", program.path, about)).get("restarts") is True
+
+
+async def _send(node: NodeClient, verb: str, path: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Send a file until the node says that it is complete; return its last answer."""
+    offset, answer = 0, dict[str, Any]()
+    while offset < about["size"] and answer.get("complete") is not True:
+        data = await asyncio.to_thread(_chunk, path, offset)
         if not data:
-            raise NodeError("image.changed", "the archive changed while it was sent")
-        body = {
-            "label": image.label,
-            "size": image.size,
-            "sha256": image.sha256,
-            "signature": image.signature,
-            "offset": offset,
-            "data": base64.b64encode(data).decode(),
-        }
-        # The last chunk has the node load the image, which takes its time.
-        await node.call("image", body, seconds=120)
+            raise NodeError(f"{verb}.changed", "the file changed while it was sent")
+        body = {**about, "offset": offset, "data": base64.b64encode(data).decode()}
+        # With the last chunk the node loads an image or tries a program, which takes its time.
+        answer = await node.call(verb, body, seconds=120)
         offset += len(data)
+    return answer
 
 
-def _chunk(archive: Path, offset: int) -> bytes:
-    with archive.open("rb") as file:
+def _chunk(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
         file.seek(offset)
         return file.read(CHUNK_BYTES)

@@ -78,6 +78,47 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
+class UpgradeStatus(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    """By an admin, or because a server's upgrade failed."""
+    DONE = "done"
+    ABORTED = "aborted"
+
+
+UPGRADE_TRANSITIONS = {
+    (UpgradeStatus.RUNNING, "pause"): UpgradeStatus.PAUSED,
+    (UpgradeStatus.RUNNING, "fail"): UpgradeStatus.PAUSED,
+    (UpgradeStatus.PAUSED, "resume"): UpgradeStatus.RUNNING,
+    (UpgradeStatus.RUNNING, "abort"): UpgradeStatus.ABORTED,
+    (UpgradeStatus.PAUSED, "abort"): UpgradeStatus.ABORTED,
+    (UpgradeStatus.RUNNING, "finish"): UpgradeStatus.DONE,
+}
+
+
+class StageStatus(StrEnum):
+    """Where one server stands in an upgrade."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    WATCHED = "watched"
+    """It is upgraded, and must do well for a while before the next one."""
+    DONE = "done"
+    FAILED = "failed"
+    """What was begun was rolled back."""
+    SKIPPED = "skipped"
+
+
+STAGE_TRANSITIONS = {
+    (StageStatus.WAITING, "start"): StageStatus.RUNNING,
+    (StageStatus.WAITING, "skip"): StageStatus.SKIPPED,
+    (StageStatus.RUNNING, "finish"): StageStatus.WATCHED,
+    (StageStatus.RUNNING, "fail"): StageStatus.FAILED,
+    (StageStatus.WATCHED, "pass"): StageStatus.DONE,
+    (StageStatus.WATCHED, "fail"): StageStatus.FAILED,
+    (StageStatus.FAILED, "retry"): StageStatus.WAITING,
+}
+
 JOB_TRANSITIONS = {
     (JobStatus.QUEUED, "start"): JobStatus.RUNNING,
     (JobStatus.RUNNING, "start"): JobStatus.RUNNING,  # its worker died: the job begins again

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from derpman.kit.tasks import Task
 from derpman.kit.work import UnitOfWork
-from derpman.servers import adding, jobrun, jobs
+from derpman.servers import adding, jobrun, jobs, rollouts
 
 JOBS_AT_ONCE = 16
 log = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ def _do(self: Task, delivery_id: int, job_id: int) -> None:
         edge=self.edge,
         build_dir=settings.build_dir,
         relay_memory_bytes=settings.server_capacity_memory_bytes,
+        may_remake=self.app.conf.derpman_may_remake,
     )
     # While somebody else is at the job, the delivery is left to come again.
     if jobrun.run(means, job_id, adding.PROGRAMS) or self.edge.read(jobs.is_ended, job_id):
@@ -53,6 +54,12 @@ def _do(self: Task, delivery_id: int, job_id: int) -> None:
 def resume_jobs(self: Task) -> None:
     """Hand out again what a dead worker held."""
     self.edge(jobs.resume)
+
+
+@shared_task(bind=True, base=Task, name="servers.advance_upgrades")
+def advance_upgrades(self: Task) -> None:
+    """Take the next step of the upgrade that is under way."""
+    self.edge(rollouts.advance)
 
 
 def _done(_work: UnitOfWork, *, job_id: int) -> None:

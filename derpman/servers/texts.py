@@ -64,6 +64,22 @@ TEXTS: dict[str, str] = {
     "image.bad_signature": "The node refused the relay image: it was set up by another panel.",
     "image.disk_full": "There is no room for the relay image on the server's disk.",
     "image.not_loaded": "Docker on the server did not take the relay image: {detail}",
+    # upgrading
+    "panel.changed": "What was built on this panel is not what this upgrade began with. Abort it "
+    "and begin another.",
+    "upgrade.rolled_back": "The new node did not prove itself and the server went back to the one "
+    "before: {reason}",
+    "upgrade.no_answer": "The node did not tell within {seconds} seconds how its upgrade went.",
+    "upgrade.relay_unwell": "Relay {relay} did not do well on the new image ({state}); the relays "
+    "of this server were put back on the one before.",
+    "upgrade.node_unwell": "After the upgrade the node answers as version {version}.",
+    "upgrade.server_unwell": "After the upgrade the server did not stay healthy ({detail}).",
+    "upgrade.other_version": "The new node does not call itself what was signed: {detail}",
+    "upgrade.does_not_run": "The new node does not run on this server: {detail}",
+    "upgrade.settings_refused": "The new node does not accept the server's settings: {detail}",
+    "upgrade.older": "The server's node is newer than the one of this panel: {detail}",
+    "upgrade.bad_signature": "The node refused the program: it was set up by another panel.",
+    "upgrade.disk_full": "There is no room for the new node on the server's disk.",
     # the ports
     "ports.closed": "From outside, TCP to {tcp} and UDP to {udp} do not arrive. In the cloud "
     "console open the server's security group (Aliyun: ECS > Security Groups > Inbound) for TCP "

@@ -18,6 +18,7 @@ from derpman.servers.errors import NodeError
 from derpman.servers.node import NodeClient, lines
 
 HEARTBEAT_SECONDS = 5.0
+CHECKS = ("tls", "pin", "http", "stun", "echo", "stranger_refused")
 
 
 @dataclass
@@ -32,6 +33,10 @@ class Faults:
     """Verbs that are refused, with the code of the refusal."""
     ready_after_seconds: float = 0.0
     """How long a relay takes to become ready."""
+    rolls_back: str | None = None
+    """Why new programs do not prove themselves."""
+    unwell_on: str | None = None
+    """Relays do not become ready on this image."""
 
 
 class FakeNode:
@@ -41,7 +46,14 @@ class FakeNode:
         self.faults = Faults()
         self.generation = 0
         self.relays: dict[int, dict[str, Any]] = {}
+        self.version = "fake"
+        self.program = ""
+        self.upgrade: dict[str, Any] | None = None
         self.image: str | None = None
+        self.images: list[str] = []
+        """Every image that was sent."""
+        self.remade: list[tuple[int, str | None]] = []
+        """Relays that were made anew, and on which image."""
         self.applied: list[int] = []
         """Every generation that was accepted, in order."""
         self.events: list[dict[str, Any]] = []
@@ -59,6 +71,9 @@ class FakeNode:
             "snapshot": lambda body: self._snapshot(body.get("cursor")),
             "watch": lambda _body: {},
             "image": self._image,
+            "use_image": self._use_image,
+            "remake": self._remake,
+            "upgrade": self._upgrade,
             "probe": self._probe,
             "listen": lambda _body: {},
             "retire": self._retire,
@@ -171,7 +186,9 @@ class FakeNode:
         host = {"cpus": 2, "memory_bytes": 2**31, "disk_free_bytes": 2**35, "kernel": "fake"}
         return {
             "protocol": 1,
-            "version": "fake",
+            "version": self.version,
+            "program": self.program,
+            "upgrade": self.upgrade,
             "runtime": "fake",
             "boot_id": "fake",
             "relay_label": self.image,
@@ -211,6 +228,8 @@ class FakeNode:
             "reason": reason,
             "start_id": f"fake-{relay['id']}-{relay['generation']}",
             "started_at": now if relay["running"] else None,
+            "label": self.image if relay["running"] else None,
+            "checks": dict.fromkeys(CHECKS, True),
         }
 
     def _finish_starts(self) -> None:
@@ -242,7 +261,45 @@ class FakeNode:
         complete = received >= body["size"]
         if complete:
             self.image = body["label"]
+            self.images.append(body["label"])
         return {"received": received, "complete": complete, "label": self.image}
+
+    def _use_image(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["label"] not in self.images:
+            raise NodeError("image.not_there", "never sent")
+        self.image = body["label"]
+        return {}
+
+    def _remake(self, body: dict[str, Any]) -> dict[str, Any]:
+        if body["label"] != self.image:
+            raise NodeError("remake.other_image", str(self.image))
+        state = self._states.get(body["relay"])
+        if state is None:
+            raise NodeError("remake.no_relay", "")
+        if state["label"] != self.image:
+            self.remade.append((body["relay"], self.image))
+            unwell = self.image == self.faults.unwell_on
+            state |= {"label": self.image, "state": "degraded" if unwell else "ready"}
+            self._tell()
+        return {}
+
+    def _upgrade(self, body: dict[str, Any]) -> dict[str, Any]:
+        received = body["offset"] + len(body["data"]) * 3 // 4
+        if received < body["size"] or body["sha256"] == self.program:
+            return {"received": received, "complete": received >= body["size"], "restarts": False}
+        about = {"version": body["version"], "sha256": body["sha256"], "reason": "", "at": _now()}
+        self.upgrade = {**about, "result": "on_trial"}
+        asyncio.get_running_loop().call_later(0.02, self._restart)
+        return {"received": received, "complete": True, "restarts": True}
+
+    def _restart(self) -> None:
+        assert self.upgrade is not None  # an upgrade asked for it
+        if fault := self.faults.rolls_back:
+            self.upgrade |= {"result": "rolled_back", "reason": fault}
+        else:
+            self.upgrade |= {"result": "confirmed"}
+            self.version, self.program = self.upgrade["version"], self.upgrade["sha256"]
+        self.cut()
 
     def _probe(self, body: dict[str, Any]) -> dict[str, Any]:
         well = {"tcp_ms": 1.0, "stun_ms": 1.0, "token_tcp": True, "token_udp": True, "error": None}
