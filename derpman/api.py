@@ -47,6 +47,7 @@ from derpman.rentals.routes import container_router as slots_router
 from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
 from derpman.servers.routes import router as servers_router
+from derpman.servers.upgrade_routes import router as upgrades_router
 from derpman.settings import Settings
 from derpman.tailnets.routes import router as tailnets_router
 from derpman.traffic.routes import router as traffic_router
@@ -73,6 +74,7 @@ ROUTERS: list[APIRouter] = [
     acl_address_router,
     serials_router,
     containers_router,
+    upgrades_router,
     servers_router,
     finance_router,
     orders_router,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
@@ -210,6 +210,53 @@ class ServerJobStep(Base):
     error: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str | None] = mapped_column(Text)
     params: Mapped[str | None] = mapped_column(Text)
+
+
+class Upgrade(Base):
+    """One roll-out of a node program and a relay image over servers, one server at a time."""
+
+    __tablename__ = "server_upgrades"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    status: Mapped[UpgradeStatus] = mapped_column(enum_column(UpgradeStatus))
+    open: Mapped[bool | None] = mapped_column(unique=True)
+    """True while it is under way or paused, else empty: there is one at a time."""
+    node_version: Mapped[str] = mapped_column(String(64))
+    node_sha256: Mapped[str] = mapped_column(String(64))
+    relay_label: Mapped[str] = mapped_column(String(128))
+    watch_seconds: Mapped[int] = mapped_column()
+    """How long the first server is watched before others follow."""
+    reason: Mapped[str | None] = mapped_column(String(500))
+    error: Mapped[str | None] = mapped_column(String(64))
+    """Code of what it was paused by, unless an admin paused it."""
+    actor_name: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}
+
+
+class UpgradeStage(Base):
+    """One server's turn in a roll-out."""
+
+    __tablename__ = "server_upgrade_stages"
+    __table_args__ = (UniqueConstraint("upgrade_id", "position"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    upgrade_id: Mapped[int] = mapped_column(ForeignKey("server_upgrades.id"))
+    position: Mapped[int] = mapped_column()
+    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"), index=True)
+    status: Mapped[StageStatus] = mapped_column(enum_column(StageStatus))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("server_jobs.id"), index=True)
+    """The job that did, or does, the work; the newest one."""
+    label_before: Mapped[str | None] = mapped_column(String(128))
+    """The relay image that the server had, to go back to."""
+    verdict_before: Mapped[str | None] = mapped_column(String(40))
+    """When its node had last decided about a program before this turn; empty text: never."""
+    watch_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(64))
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class PanelKey(Base):
