@@ -43,12 +43,12 @@ TASK_MODULES: list[str] = [
     "derpman.rentals.paying_tasks",
     "derpman.ha.tasks",
     "derpman.kit.tasks",
+    "derpman.logs.tasks",
     "derpman.monitoring.tasks",
     "derpman.notifications.tasks",
     "derpman.rentals.tasks",
     "derpman.rentals.rotation_tasks",
     "derpman.serials.tasks",
-    "derpman.logs.tasks",
     "derpman.tailnets.tasks",
     "derpman.traffic.tasks",
     "derpman.servers.tasks",
@@ -212,9 +212,6 @@ class Panel:
         self._rounds.observe(work, server_id=server_id, snapshot=snapshot)
 
 
-def run_servers(system: System) -> None:
-    """Keep in touch with the servers' nodes until a signal."""
-    rounds = Rounds(
 def _beside(system: System) -> fleet.Beside:
     """Return what runs with the links: probes, and moves to other servers."""
     settings = system.settings
@@ -231,6 +228,9 @@ def _beside(system: System) -> fleet.Beside:
     return run
 
 
+def run_servers(system: System) -> None:
+    """Keep in touch with the servers' nodes until a signal."""
+    rounds = Rounds(
         system.edge(),
         every_seconds=system.settings.metering_seconds,
         line_bytes_per_second=system.settings.line_bytes_per_second,
