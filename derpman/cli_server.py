@@ -141,14 +141,106 @@ def check(server_id: int) -> None:
     _do(system, system.edge()(upkeep.check, server_id=server_id, waits=True).id)
 
 
+@app.command("drain")
+def drain(
+    server_id: int,
+    move: Annotated[bool, typer.Option(help="Move its relays to other servers too.")] = False,
+) -> None:
+    """Place nothing new on a server; with --move it becomes empty, and the way there is shown."""
+    from derpman.ha import service
+
+    system = _system()
+    asked = system.edge()(service.drain, server_id=server_id, is_moving_off=move)
+    out.print(f"Server {server_id} takes nobody new; {asked} relays are to move.")
+    if move:
+        _follow_emptying(system, server_id)
+
+
+@app.command("undrain")
+def undrain(server_id: int) -> None:
+    """Take a drain, or a removal that waits for moves, back."""
+    from derpman.ha import service
+
+    _system().edge()(service.undrain, server_id=server_id)
+    out.print(f"Server {server_id} takes relays again.")
+
+
+@app.command("failover")
+def failover(
+    server_id: Annotated[int | None, typer.Argument(help="Empty: all that are lost.")] = None,
+) -> None:
+    """Replace the relays of a server that is unhealthy or dead."""
+    from derpman.ha import service
+
+    done = _system().edge()(service.fail_over_by_hand, server_id=server_id)
+    named = ", ".join(map(str, done.server_ids)) or "none"
+    out.print(f"Servers: {named}; {done.moves} relays are being replaced.")
+
+
+@app.command("give-up")
+def give_up(
+    server_id: int,
+    reason: Annotated[str, typer.Option(help="Why it is trusted no more.")],
+) -> None:
+    """Never trust a server again: its relays get new keys elsewhere at once."""
+    from derpman.ha import service
+
+    system = _system()
+    asked = system.edge()(service.give_up, server_id=server_id, reason=reason)
+    out.print(f"Server {server_id} is given up; {asked} relays get new keys elsewhere.")
+    _follow_emptying(system, server_id)
+
+
 @app.command("remove")
-def remove(server_id: int, reason: str | None = None) -> None:
-    """Remove a server that carries no relays, and clean up on it."""
+def remove(
+    server_id: int,
+    reason: str | None = None,
+    move: Annotated[
+        bool, typer.Option(help="Move its relays first, whether it lives or is dead.")
+    ] = False,
+    at_once: Annotated[
+        bool, typer.Option(help="Do not wait until customers have taken their new maps.")
+    ] = False,
+) -> None:
+    """Remove a server, and clean up on it; one that carries relays needs --move."""
+    from derpman.ha import service
     from derpman.servers import upkeep
 
     system = _system()
+    if move:
+        asked = system.edge()(service.leave, server_id=server_id, reason=reason, at_once=at_once)
+        out.print(f"{asked} relays are to move; then server {server_id} is removed.")
+        _follow_emptying(system, server_id)
+        return
     job = system.edge()(upkeep.remove, server_id=server_id, reason=reason, waits=True)
     _do(system, job.id)
+
+
+def _follow_emptying(system: System, server_id: int) -> None:
+    """Show how a server becomes empty; the servers' worker does it, with or without this."""
+    import time
+
+    from derpman.ha import queries
+
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err
+    ) as progress:
+        task = progress.add_task("looking", total=1)
+        try:
+            while True:
+                left = system.edge().read(queries.emptying, server_id=server_id)
+                text = (
+                    f"relays left {left.relays}: {left.waiting} wait, {left.preparing} start "
+                    f"elsewhere, {left.switched} until customers have their new map"
+                )
+                progress.update(task, description=text)
+                if left.is_done:
+                    break
+                time.sleep(1)
+        except KeyboardInterrupt:
+            out.print("It goes on without this command.")
+            return
+        progress.update(task, description=f"server {server_id} is empty", completed=1)
 
 
 @app.command("upgrade")

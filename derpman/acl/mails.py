@@ -23,6 +23,25 @@ REASONS = {
     "generated": ("管理员重新生成", "an administrator made it anew"),
     "regions": ("区域编号已更换", "other region ids were chosen"),
     "slot_filled": ("补齐了中继", "a relay was added"),
+    "moved": ("管理员迁移了中继", "an administrator moved a relay"),
+    "failover": (
+        "服务器故障，中继已由其他服务器接替",
+        "a server failed, another took its relay over",
+    ),
+    "server_drained": ("服务器停用，中继已迁移", "a server is being emptied, its relay moved"),
+    "server_removed": (
+        "服务器即将移除，旧中继将在下述时间停止",
+        "a server is being removed, and its old relay stops at the time below",
+    ),
+    "server_margin": (
+        "服务器流量即将用尽，中继已迁移",
+        "a server has used up its traffic, its relay moved",
+    ),
+    "server_given_up": (
+        "服务器不再可信，旧中继已停止，请立即更新",
+        "a server is trusted no more, its old relay has ended: please update at once",
+    ),
+    "relays_spread": ("中继重新分布到不同服务器", "your relays are on different servers again"),
     ROTATION: ("定期更换端口", "the ports are changed regularly"),
 }
 """What the reasons that are words of ours mean, in Chinese and English; others are sentences."""

@@ -13,7 +13,8 @@ from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
 from derpman.rentals.models import SlotMove
 from derpman.rentals.states import MoveStatus
-from derpman.servers.models import ServerHealthChange
+from derpman.servers.models import Server, ServerHealthChange
+from derpman.servers.states import ServerStatus
 
 SAMPLE = 3
 
@@ -120,3 +121,36 @@ def running(work: UnitOfWork) -> dict[int, int]:
         .group_by(Placement.server_id)
     )
     return {server_id: count for server_id, count in rows}  # noqa: C416 # as above
+
+
+@dataclass(frozen=True)
+class Emptying:
+    """How far a server is on its way to be empty."""
+
+    relays: int
+    waiting: int
+    preparing: int
+    switched: int
+    is_done: bool
+    """It carries nothing, and is removed when that was wished."""
+
+
+def emptying(work: UnitOfWork, *, server_id: int) -> Emptying:
+    """Return what a server still carries, and how far the moves from it are."""
+    row = work.session.execute(
+        select(Server.relay_count, Server.leaving_at, Server.status).where(Server.id == server_id)
+    ).one()
+    found = work.session.execute(
+        select(SlotMove.status, func.count(SlotMove.id))
+        .where(SlotMove.from_server_id == server_id)
+        .group_by(SlotMove.status)
+    )
+    by_status = {status: count for status, count in found}  # noqa: C416 # as above
+    is_removed = row.leaving_at is None or row.status is ServerStatus.REMOVED
+    return Emptying(
+        relays=row.relay_count,
+        waiting=by_status.get(MoveStatus.WAITING, 0),
+        preparing=by_status.get(MoveStatus.PREPARING, 0),
+        switched=by_status.get(MoveStatus.SWITCHED, 0),
+        is_done=row.relay_count == 0 and is_removed,
+    )

@@ -341,7 +341,6 @@ def nothing_moves_for_nothing(scene: Scene) -> None:
         if one["id"] not in known and one["slot"] == slot["slot"]
     ]
     drill.figure("flapping_moves", len(moved), at_most=1)
-    scene.wait_until_healthy(600)
 
 
 if __name__ == "__main__":
