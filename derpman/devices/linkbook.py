@@ -163,9 +163,10 @@ class Book:
         if device is not None and device.name == row.name and one.name != row.name:
             device.name = one.name  # he has not given it a name of his own
         if row.node_key != one.node_key:
-            row.node_key = one.node_key
             if row.status is LinkedStatus.FOLLOWED and device is not None:
-                self._rekey(row, device)
+                self._rekey(row, device, one.node_key)
+            else:
+                row.node_key = one.node_key
         row.name, row.system, row.addresses = one.name, one.system, one.addresses
         row.is_ephemeral = one.is_ephemeral
         if row.status is not LinkedStatus.FOLLOWED:
@@ -175,16 +176,19 @@ class Book:
             elif row.status is LinkedStatus.NO_ROOM:
                 self._take(row)
 
-    def _rekey(self, row: LinkedDevice, device: Device) -> None:
-        other = self.by_key.get(row.node_key)
+    def _rekey(self, row: LinkedDevice, device: Device, new_key: str) -> None:
+        other = self.by_key.get(new_key)
+        if other is not None and other is not device and self._is_followed(other):
+            return  # two devices cannot have one key: the list will say otherwise soon
+        row.node_key = new_key
         if other is device:
             return
         if other is None and not queries.is_known(
-            self.work, user_id=self.user_id, node_key=row.node_key
+            self.work, user_id=self.user_id, node_key=new_key
         ):
             del self.by_key[device.node_key]
-            service.rekey(self.work, user_id=self.user_id, device=device, node_key=row.node_key)
-            self.by_key[row.node_key] = device
+            service.rekey(self.work, user_id=self.user_id, device=device, node_key=new_key)
+            self.by_key[new_key] = device
         else:  # its new key was let in by hand already, or was here once and was removed
             service.remove(self.work, user_id=self.user_id, device_id=device.id)
             self.work.session.flush()
@@ -196,6 +200,12 @@ class Book:
                 self.room += 1
             row.device_id = other.id
         self.changes.renewed.append(row.name)
+
+    def _is_followed(self, device: Device) -> bool:
+        return any(
+            row.device_id == device.id and row.status is LinkedStatus.FOLLOWED
+            for row in self.rows.values()
+        )
 
     def _take(self, row: LinkedDevice) -> bool:
         same = self.by_key.get(row.node_key)

@@ -111,6 +111,8 @@ def lease_next(work: UnitOfWork) -> Look | None:
         .order_by(TailnetLink.look_at)
         .limit(50)
     ).all()
+    if not rows:
+        return None
     in_service = users.in_service(work, user_ids=[row.user_id for row in rows])
     idle = [row.id for row in rows if row.user_id not in in_service]
     if idle:  # nobody waits for them; a renewal or a knock brings them back
