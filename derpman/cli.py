@@ -258,13 +258,18 @@ def activate_rental(
     username: str, code: Annotated[str, typer.Argument(help="The serial number.")]
 ) -> None:
     """Activate a serial for a user, as he would himself."""
+    from derpman.containers.errors import NotEnoughServers
     from derpman.rentals import service as rentals
     from derpman.users import service as users
 
     system = _system("cli", level="WARNING")
     edge = system.edge()
     user = edge.read(users.by_username, username=username)
-    active = edge(rentals.activate, code=code, user_id=user.id)
+    try:
+        active = edge(rentals.activate, code=code, user_id=user.id)
+    except NotEnoughServers as error:
+        edge(rentals.report_shortage, wanted=error.wanted, fit=error.fit)
+        raise
     out.print(
         f"Rental {active.id} of {user.username} is active until {active.expires_at:%F %T} UTC."
     )

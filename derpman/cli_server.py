@@ -243,6 +243,15 @@ def _follow_emptying(system: System, server_id: int) -> None:
         progress.update(task, description=f"server {server_id} is empty", completed=1)
 
 
+@app.command("clean-up")
+def clean_up(server_id: int) -> None:
+    """Try once more to clean up on a removed server that could not be reached then."""
+    from derpman.servers import upkeep
+
+    system = _system()
+    _do(system, system.edge()(upkeep.clean_up, server_id=server_id, waits=True).id)
+
+
 @app.command("upgrade")
 def upgrade(
     server_ids: Annotated[

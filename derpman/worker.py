@@ -89,6 +89,10 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "make next ACL versions": {"task": "rentals.rotate", "schedule": 5},
     "watch which ACL version devices use": {"task": "devices.watch_maps", "schedule": 10},
     "attend superseded ACL versions": {"task": "acl.attend_due", "schedule": 10},
+    "resolve what was ordered by nobody": {
+        "task": "containers.resolve_unordered",
+        "schedule": 60,
+    },
     "resume lost server jobs": {"task": "servers.resume_jobs", "schedule": 20},
     "go on with upgrades": {"task": "servers.advance_upgrades", "schedule": 5},
     "begin traffic periods": {"task": "traffic.turn_periods", "schedule": 10},

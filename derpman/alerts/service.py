@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -84,6 +85,20 @@ def _count_up(
 def resolve_alert(work: UnitOfWork, *, alert_type: str, object_key: str = "") -> bool:
     """Close the open alert of a type and object because it is over; False when there is none."""
     return _close(work, SystemAlert.open_key == _open_key(alert_type, object_key))
+
+
+def open_of_type(work: UnitOfWork, *, alert_type: str, last_before: datetime) -> list[str]:
+    """Return the objects of open alerts of a type that were reported last before an instant."""
+    keys = work.session.scalars(
+        select(SystemAlert.open_key)
+        .where(
+            SystemAlert.open_key.is_not(None),
+            SystemAlert.alert_type == alert_type,
+            SystemAlert.last_at < last_before,
+        )
+        .order_by(SystemAlert.id)
+    )
+    return [key.partition(":")[2] for key in keys if key is not None]
 
 
 def resolve(work: UnitOfWork, *, alert_id: int) -> SystemAlert:

@@ -280,6 +280,23 @@ def _report_unordered(work: UnitOfWork, server_id: int, relay_id: int) -> None:
         )
 
 
+UNORDERED_SILENCE = timedelta(seconds=60)
+"""A node lists what it is removing every few seconds; after so long without it, it is gone."""
+
+
+def resolve_unordered(work: UnitOfWork) -> None:
+    """Close alerts about relays that nobody ordered and that their nodes no longer report."""
+    open_ones = alerts.open_of_type(
+        work, alert_type="unordered_relay", last_before=work.now - UNORDERED_SILENCE
+    )
+    server_of = {key: int(key.partition(":")[0]) for key in open_ones}
+    contacts = servers.contacts(work, server_ids=server_of.values()) if server_of else {}
+    for key, server_id in server_of.items():
+        contact = contacts.get(server_id)
+        if contact is None or contact.is_in_touch:  # else its node cannot tell
+            alerts.resolve_alert(work, alert_type="unordered_relay", object_key=key)
+
+
 def _log_events(work: UnitOfWork, server_id: int, events: Sequence[Mapping[str, Any]]) -> None:
     for event in events:
         if event["kind"] not in LOGGED_EVENTS:

@@ -235,6 +235,8 @@ SystemCallArchitectures=native
 [Install]
 WantedBy=multi-user.target
 EOF
+    # What is installed now is what shall run, and no program of an earlier upgrade.
+    rm -rf $state/program
     systemctl daemon-reload
     systemctl enable derpman-node.service >/dev/null 2>&1 ||
         fail bootstrap.node_not_running "systemctl enable derpman-node failed"

@@ -65,6 +65,11 @@ class NotBuilt(Conflict):
     text = "The node has not been built on this panel. Run `derpman node build`."
 
 
+class NothingToCleanUp(Conflict):
+    code = "servers.nothing_to_clean_up"
+    text = "Nothing of ours is left on this server, or we have no key to it any more."
+
+
 class UpgradeNotFound(NotFound):
     code = "servers.no_such_upgrade"
     text = "There is no such upgrade."

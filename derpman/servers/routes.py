@@ -131,6 +131,12 @@ def update_server(run: RunAdmin, server_id: IdValue, body: Update) -> OneServerO
     return run.read(_one, server_id)
 
 
+@router.post("/{server_id}/clean_up")
+def clean_up_server(run: RunAdmin, server_id: IdValue) -> JobQueuedOut:
+    """Try once more to clean up on a removed server that could not be reached then."""
+    return JobQueuedOut(job_id=run(upkeep.clean_up, server_id=server_id).id)
+
+
 @router.post("/{server_id}/script")
 def make_command(request: Request, run: RunAdmin, server_id: IdValue) -> CommandOut:
     """A new line for the operator to run on the server, good for one hour."""

@@ -26,7 +26,7 @@ from derpman.servers.states import TRANSITIONS, JobStatus, ServerStatus
 from derpman.servers.texts import sentence
 from derpman.servers.upkeep import PORT_FROM, PORT_TO
 
-ASKED_FOR = ("check", "retry", "give_up", "remove")
+ASKED_FOR = ("check", "retry", "give_up", "remove", "clean_up")
 """Actions that an administrator may ask for; the others happen."""
 
 

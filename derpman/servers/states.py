@@ -60,6 +60,7 @@ TRANSITIONS = {
     (ServerStatus.DEAD, "remove"): ServerStatus.REMOVED,
     (ServerStatus.RECOVERING, "remove"): ServerStatus.REMOVED,
     (ServerStatus.GIVEN_UP, "remove"): ServerStatus.REMOVED,
+    (ServerStatus.REMOVED, "clean_up"): ServerStatus.REMOVED,  # it could not be reached then
 }
 IN_TOUCH = (
     ServerStatus.HEALTHY,

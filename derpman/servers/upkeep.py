@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import asyncssh
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from derpman.kit.db import changed
 from derpman.kit.states import next_state
@@ -18,6 +18,7 @@ from derpman.servers.errors import (
     HasRelays,
     HostKeyRefused,
     JobRunning,
+    NothingToCleanUp,
     PortRangeInvalid,
     ServerNotFound,
 )
@@ -253,6 +254,29 @@ def remove(
     health.resolve_alerts(work, server_id=server_id)
     work.wake("servers")
     return jobs.queue(work, server_id=server_id, kind="remove", waits=waits)
+
+
+def clean_up(work: UnitOfWork, *, server_id: int, waits: bool = False) -> ServerJob:
+    """Try once more to clean up on a removed server that could not be reached then."""
+    server = work.session.get(Server, server_id, populate_existing=True)
+    if server is None:
+        raise ServerNotFound
+    next_state(TRANSITIONS, server.status, "clean_up")
+    job = jobs.newest(work, server_id)
+    is_left = job is not None and job.kind == "remove" and job.status is not JobStatus.DONE
+    if not is_left or not _can_be_entered(work, server_id):
+        raise NothingToCleanUp
+    logs.record(work, action="server.clean_up", object_type="server", object_id=server_id)
+    return jobs.queue(work, server_id=server_id, kind="remove", waits=waits)
+
+
+def _can_be_entered(work: UnitOfWork, server_id: int) -> bool:
+    """Tell whether we still hold what is needed to speak to a server's node."""
+    found = select(Server.id).where(
+        Server.id == server_id,
+        or_(Server.ssh_key.is_not(None), Server.transport != Transport.SSH),
+    )
+    return work.session.scalar(found) is not None
 
 
 def remove_emptied(work: UnitOfWork, *, server_id: int) -> None:

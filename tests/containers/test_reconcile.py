@@ -13,7 +13,7 @@ from derpman.alerts.models import SystemAlert
 from derpman.containers import reconcile, service
 from derpman.containers.models import Placement, PortClaim
 from derpman.containers.states import Observed, Wanted
-from derpman.kit.work import Edge
+from derpman.kit.work import Edge, UnitOfWork
 from derpman.logs.models import ServerLog
 from derpman.servers.models import ServerLink
 from tests.conftest import HeardWake, MovableClock, Person
@@ -205,6 +205,32 @@ def test_what_nobody_ordered_is_reported_once(edge: Edge, server: int):
     )
     assert logged == ["relay.unordered", "relay.foreign_removed"]
     assert alerts == ["unordered_relay", "foreign_container"]
+
+
+def test_alert_of_what_nobody_ordered_ends_when_its_node_no_longer_reports_it(
+    edge: Edge, server: int, clock: MovableClock
+):
+    def is_open() -> bool:
+        found = select(SystemAlert.resolved).where(SystemAlert.alert_type == "unordered_relay")
+        return not edge.read(lambda work: work.session.scalars(found).one())
+
+    def hear(work: UnitOfWork) -> None:
+        link = work.session.get_one(ServerLink, server)
+        link.contact_at = work.now
+
+    for _ in range(20):
+        observe(edge, server, snapshot(0, relay(4711)))
+        clock.advance(seconds=5)
+        edge(reconcile.resolve_unordered)
+    assert is_open(), "it is still reported"
+    clock.advance(seconds=60)
+    edge(hear)
+    clock.advance(seconds=31)
+    edge(reconcile.resolve_unordered)
+    assert is_open(), "the server is out of touch"
+    edge(hear)
+    edge(reconcile.resolve_unordered)
+    assert not is_open()
 
 
 def test_what_a_node_did_by_itself_stands_in_the_servers_log(edge: Edge, server: int):

@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
+from derpman.kit.errors import Conflict
 from derpman.kit.work import Edge
 from derpman.servers import adding, jobrun, jobs, service, texts, upkeep
-from derpman.servers.errors import LeaseLost, NodeError, StepFailed
+from derpman.servers.errors import (
+    JobRunning,
+    LeaseLost,
+    NodeError,
+    NothingToCleanUp,
+    StepFailed,
+)
 from derpman.servers.jobrun import JobRun
 from derpman.servers.models import Server, ServerJob, Transport
 from derpman.servers.states import JobStatus, ServerStatus
@@ -41,6 +48,33 @@ def row(edge: Edge, job_id: int) -> ServerJob:
 
 def status(edge: Edge, server_id: int) -> ServerStatus:
     return edge.read(lambda work: work.session.get_one(Server, server_id).status)
+
+
+def test_what_is_left_on_a_removed_server_can_be_cleaned_up_later(
+    edge: Edge, means: jobrun.Means
+) -> None:
+    server, job = added(edge)
+    assert jobrun.run(means, job.id, adding.PROGRAMS)
+    node_of(server.id).faults.connect = NodeError("server.unreachable", "no route to host")
+    job = edge(upkeep.remove, server_id=server.id)
+    with pytest.raises(JobRunning):
+        edge(upkeep.clean_up, server_id=server.id)
+    assert jobrun.run(means, job.id, adding.PROGRAMS)
+    assert row(edge, job.id).status is JobStatus.FAILED
+
+    node_of(server.id).faults.connect = None
+    again = edge(upkeep.clean_up, server_id=server.id)
+    assert jobrun.run(means, again.id, adding.PROGRAMS)
+    assert row(edge, again.id).status is JobStatus.DONE
+    with pytest.raises(NothingToCleanUp):
+        edge(upkeep.clean_up, server_id=server.id)
+
+
+def test_only_a_removed_server_is_cleaned_up(edge: Edge, means: jobrun.Means) -> None:
+    server, job = added(edge)
+    assert jobrun.run(means, job.id, adding.PROGRAMS)
+    with pytest.raises(Conflict):
+        edge(upkeep.clean_up, server_id=server.id)
 
 
 def test_a_server_is_added_and_each_step_is_told(edge: Edge, means: jobrun.Means) -> None:
