@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from derpman.acl import service as acl
+from derpman.acl import usage
 from derpman.acl.hujson import read
+from derpman.acl.states import Evidence
 from derpman.devices import service as devices
 from derpman.devices.models import Source
 from derpman.kit.outbox import Delivery
@@ -570,3 +572,20 @@ def test_a_hanging_server_costs_one_timeout(
     pusher.push_due()
     assert pushed(asked.id).error == "link.no_answer"
     assert time.monotonic() - begun < 2.9  # did not wait for the answer
+
+
+def test_a_push_is_evidence_of_the_version_in_use(
+    do: Edge, edge: Edge, pusher: Pusher, link: Link, follow, carl: Person
+) -> None:
+    link()
+    push_id = preview_and_push(do, pusher)
+    follow("acl.")
+    known = edge.read(usage.of, user_id=carl.id)
+    assert known is not None
+    assert (known.version_id, known.evidence) == (known.current_id, Evidence.PUSHED)
+    do(push.undo, push_id=push_id)
+    pusher.push_due()
+    follow("acl.")
+    known = edge.read(usage.of, user_id=carl.id)
+    assert known is not None
+    assert known.version_id is None
