@@ -14,7 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from derpman.access import cookies
 from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
+from derpman.access.factor_routes import admin_router as factor_admin_router
+from derpman.access.factor_routes import router as factor_router
 from derpman.access.routes import router as access_router
+from derpman.access.states import TokenScope
 from derpman.acl.address_routes import router as acl_address_router
 from derpman.acl.offers import Offers
 from derpman.acl.routes import router as acl_router
@@ -84,6 +87,8 @@ ROUTERS: list[APIRouter] = [
     access_router,
     messages_router,
     notifications_router,
+    factor_router,
+    factor_admin_router,
     templates_router,
     channels_router,
     alerts_router,
@@ -106,7 +111,13 @@ class Gate:
         self.trusted_proxies: Sequence[str] = system.settings.trusted_proxies
         self.doorkeeper = Doorkeeper(system.edge(), session_days=system.settings.session_days)
 
-    def actor_of(self, request: Request, ip: str) -> Actor:
+    def is_fresh(self, actor: Actor) -> bool:
+        if actor.proved_at is None:
+            return False
+        age = self.system.clock() - actor.proved_at
+        return age.total_seconds() < self.system.guards.proof_seconds
+
+    def actor_of(self, request: Request, ip: str, *, look_again: bool = False) -> Actor:
         visitor = replace(
             NOBODY,
             ip=ip[:45],
@@ -120,7 +131,7 @@ class Gate:
             cookie = cookies.token_of(request, is_https=self.system.guards.is_https)
             if cookie is None:
                 return visitor
-        identity = self.doorkeeper.identity_of(cookie or token.strip())
+        identity = self.doorkeeper.identity_of(cookie or token.strip(), look_again=look_again)
         if identity is None:
             if is_bearer:
                 raise SessionEnded
@@ -133,6 +144,11 @@ class Gate:
             session_id=identity.session_id,
         )
 
+            proved_at=identity.proved_at,
+            is_program=identity.scope is not None,
+            may_only_read=identity.scope is TokenScope.READ,
+            must_enrol=not identity.has_second_factor
+            and identity.role in self.system.guards.second_factor_for,
     def edge(self, actor: Actor) -> Edge:
         return self.system.edge(actor)
 

@@ -184,12 +184,40 @@ class Settings(BaseSettings):
     session_days: int = Field(
         default=30, ge=1, le=365, description="Days a log-in lasts without use."
     )
+    second_factor_for: Annotated[
+        list[Literal["user", "distributor", "admin", "super_admin"]], NoDecode
+    ] = Field(
+        default_factory=list[Literal["user", "distributor", "admin", "super_admin"]],
+        description="Roles whose accounts must have a second factor, separated by commas, such "
+        "as `distributor,admin,super_admin`. One without it can do nothing but set it up.",
+    )
+    proof_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=1440,
+        description="How long after a log-in, or after showing it once more, somebody may do what "
+        "hurts: change roles, servers' keys, receiving accounts, refund, delete.",
+    )
+    user_log_days: int = Field(
+        default=400,
+        ge=0,
+        description="Days the user log, which has log-ins with place and browser, is kept; "
+        "0: for ever. The history of use is kept for ever in any case.",
+    )
+    server_log_days: int = Field(
+        default=400, ge=0, description="Days the server log is kept; 0: for ever."
+    )
+    operation_log_days: int = Field(
+        default=0,
+        ge=0,
+        description="Days the operation log is kept; 0: for ever. Its chain stays whole.",
+    )
     support_contact: str = Field(
         default="the administrators",
         description="Whom a suspended user is told to ask: an address, a number, a sentence.",
     )
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "second_factor_for", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

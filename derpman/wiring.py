@@ -26,7 +26,7 @@ from derpman.kit.guards import Guards
 from derpman.kit.secrets import Vault
 from derpman.kit.throttle import Throttle
 from derpman.kit.wake import LocalWake, RedisWake, Wake
-from derpman.kit.work import SYSTEM, Actor, Edge
+from derpman.kit.work import SYSTEM, Actor, Edge, Role
 from derpman.notifications.events import ChannelTold, MailGivenUp, MailQueued
 from derpman.rentals.events import (
     RentalActivated,
@@ -120,6 +120,8 @@ class System:
     def edge(self, actor: Actor = SYSTEM) -> Edge:
         """Return the edge that acts for somebody."""
         return Edge(
+            second_factor_for=frozenset(Role(role) for role in self.settings.second_factor_for),
+            proof_seconds=self.settings.proof_minutes * 60,
             sessions=self.sessions,
             vault=self.vault,
             actor=actor,

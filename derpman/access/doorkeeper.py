@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from derpman.access import service
+from derpman.access import service, tokens
 from derpman.access.service import Identity
 from derpman.kit.errors import Unavailable
 from derpman.kit.secrets import token_hash
@@ -32,16 +32,17 @@ class Doorkeeper:
         self._forgotten = 0
         self._lock = threading.Lock()
 
-    def identity_of(self, token: str) -> Identity | None:
+    def identity_of(self, token: str, *, look_again: bool = False) -> Identity | None:
         """Return whom a token stands for, or None; a session in use is prolonged."""
         hashed = token_hash(token)
         asked_at = self._monotonic()
         with self._lock:
             found = self._known.get(hashed)
             forgotten = self._forgotten
-        if found is not None and asked_at - found[0] < self.cache_seconds:
+        if found is not None and not look_again and asked_at - found[0] < self.cache_seconds:
             return found[1]
-        identity = self._run.read(service.find, hashed_token=hashed)
+        find = tokens.find if token.startswith(tokens.PREFIX) else service.find
+        identity = self._run.read(find, hashed_token=hashed)
         if identity is None:
             with self._lock:
                 self._known.pop(hashed, None)
@@ -66,6 +67,11 @@ class Doorkeeper:
 
     def _touch(self, identity: Identity) -> None:
         try:
-            self._run(service.touch, session_id=identity.session_id, days=self._session_days)
+            if identity.token_id is not None:
+                self._run(tokens.touch, token_id=identity.token_id)
+            else:
+                self._run(
+                    service.touch, session_id=identity.session_id or 0, days=self._session_days
+                )
         except Unavailable:
             return  # the next request tries again

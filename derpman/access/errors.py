@@ -1,6 +1,6 @@
 """What access refuses."""
 
-from derpman.kit.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from derpman.kit.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 
 
 class WrongLogin(Unauthenticated):
@@ -32,6 +32,45 @@ class NotFromAPage(Forbidden):
 
     code = "access.not_from_a_page"
     text = "A log-in kept in a cookie must come from a page of this site."
+
+
+class SecondFactorNeeded(Unauthenticated):
+    """The password was right; the account has a second factor, and no code came with it."""
+
+    code = "access.second_factor_needed"
+    text = "Send a code of your authenticator app too, or one of your recovery codes."
+
+
+class WrongSecondFactor(Unauthenticated):
+    """One answer for a wrong code, one that was used, and one that is too old."""
+
+    code = "access.wrong_second_factor"
+    text = "The code is wrong or was used. Wait for the next one."
+
+
+class FactorThere(Conflict):
+    code = "access.second_factor_there"
+    text = "The account has a second factor already. Remove it first."
+
+
+class NoFactor(Conflict):
+    code = "access.no_second_factor"
+    text = "The account has no second factor, or it was not begun."
+
+
+class FactorDemanded(Conflict):
+    code = "access.second_factor_demanded"
+    text = "The operator demands a second factor of accounts like yours."
+
+
+class TokenNotFound(NotFound):
+    code = "access.token_not_found"
+    text = "There is no such API token of yours."
+
+
+class TooManyTokens(Conflict):
+    code = "access.too_many_tokens"
+    text = "You have {limit} API tokens already. Revoke one first."
 
 
 class SessionNotFound(NotFound):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete, select, update
 
-from derpman.access import service
+from derpman.access import service, tokens
 from derpman.access.errors import WrongPassword
 from derpman.access.events import PasswordForgotten
 from derpman.access.models import PasswordReset
@@ -79,6 +79,7 @@ def reset(work: UnitOfWork, *, email: str, code: str, password_hash: str) -> boo
                 execution_options={"synchronize_session": False},
             )
             _set_password(work, users.get(work, row.user_id), password_hash, "reset")
+            tokens.revoke_all(work, user_id=row.user_id)
             return True
     logs.record(work, action="access.reset_refused", object_type="user")
     return False

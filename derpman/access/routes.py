@@ -17,7 +17,7 @@ from derpman.access.schemas import (
     SessionsOut,
 )
 from derpman.kit import machines
-from derpman.kit.http import Guarded, RunPublic, RunUser
+from derpman.kit.http import Guarded, RunPublic, RunSelf
 from derpman.kit.types import IdValue, Out
 from derpman.users import service as users
 from derpman.users.schemas import UserOut
@@ -32,12 +32,13 @@ def log_in(
     """Log in; send the token as `Authorization: Bearer …` from then on.
 
     With `browser` the token goes into a cookie instead; what changes anything then needs the
-    header `X-Derpman-Page: 1`. A browser without a name gets one in a signed cookie, which its
-    downloads are logged with.
+    header `X-Derpman-Page: 1`. An account with a second factor answers
+    `access.second_factor_needed` until `code` comes too. A browser without a name gets one in a
+    signed cookie, which its downloads are logged with.
     """
     if body.browser and not cookies.is_page(request):
         raise NotFromAPage
-    token = steps.log_in(run, guards, email=body.email, password=body.password)
+    token = steps.log_in(run, guards, email=body.email, password=body.password, code=body.code)
     user = run.read(users.by_email, email=body.email)
     if not run.actor.machine:
         response.set_cookie(
@@ -55,7 +56,7 @@ def log_in(
 
 
 @router.post("/logout")
-def log_out(run: RunUser, guards: Guarded, response: Response) -> Out:
+def log_out(run: RunSelf, guards: Guarded, response: Response) -> Out:
     """End this session."""
     run(service.end_session, session_id=run.actor.session_id or 0, reason="logout")
     cookies.drop(response, is_https=guards.is_https)
@@ -63,7 +64,7 @@ def log_out(run: RunUser, guards: Guarded, response: Response) -> Out:
 
 
 @router.get("/sessions")
-def list_sessions(run: RunUser) -> SessionsOut:
+def list_sessions(run: RunSelf) -> SessionsOut:
     """One's own open sessions."""
     sessions = [SessionOut.model_validate(session) for session in run.read(service.sessions)]
     for session in sessions:
@@ -72,13 +73,13 @@ def list_sessions(run: RunUser) -> SessionsOut:
 
 
 @router.post("/sessions/end_others")
-def end_others(run: RunUser) -> EndedOut:
+def end_others(run: RunSelf) -> EndedOut:
     """End all of one's own sessions but this one."""
     return EndedOut(ended=run(service.end_others))
 
 
 @router.post("/sessions/{session_id:id}/end")
-def end_session(run: RunUser, session_id: IdValue) -> Out:
+def end_session(run: RunSelf, session_id: IdValue) -> Out:
     """End one of one's own sessions."""
     run(service.end_session, session_id=session_id)
     return Out()
@@ -100,7 +101,7 @@ def reset_password(run: RunPublic, guards: Guarded, body: Reset) -> Out:
 
 
 @router.post("/password/change")
-def change_password(run: RunUser, guards: Guarded, body: ChangePassword) -> Out:
+def change_password(run: RunSelf, guards: Guarded, body: ChangePassword) -> Out:
     """Set a new password with the present one; the other sessions end."""
     steps.change_password(run, guards, old=body.old, new=body.new)
     return Out()

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
-from derpman.access.errors import SessionNotFound, WrongLogin
-from derpman.access.models import LoginSession
+from derpman.access import factors
+from derpman.access.errors import SessionNotFound, WrongLogin, WrongPassword
+from derpman.access.models import LoginSession, SecondFactor
+from derpman.access.states import TokenScope
 from derpman.kit import browsers, places
 from derpman.kit.db import changed
 from derpman.kit.secrets import new_token, token_hash
@@ -29,11 +31,16 @@ KEPT = timedelta(days=30)
 class Identity:
     """Whom a token stands for."""
 
-    session_id: int
+    session_id: int | None
     user_id: int
     username: str
     role: Role
     last_seen_at: datetime
+    has_second_factor: bool = False
+    proved_at: datetime | None = None
+    scope: TokenScope | None = None
+    """Of an API token."""
+    token_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,14 +49,17 @@ class Credentials:
 
     user_id: int
     password: str
+    has_second_factor: bool
 
 
 def credentials(work: UnitOfWork, *, email: str) -> Credentials | None:
     """Return what the account of an address is checked against, or None."""
     row = work.session.execute(
-        select(User.id, User.password).where(User.email_key == policy.email(email).key)
+        select(User.id, User.password, SecondFactor.confirmed_at)
+        .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
+        .where(User.email_key == policy.email(email).key)
     ).first()
-    return None if row is None else Credentials(row.id, row.password)
+    return None if row is None else Credentials(row.id, row.password, row.confirmed_at is not None)
 
 
 def open_session(
@@ -59,6 +69,7 @@ def open_session(
     days: int = 30,
     verified: str | None = None,
     renewed: str | None = None,
+    code: str | None = None,
     contact: str = "the administrators",
 ) -> str:
     """Log a user in and return the token, which is known to nobody else.
@@ -66,21 +77,26 @@ def open_session(
     `verified` is the hash that his password was checked against; when it is no longer the
     account's, the log-in fails. The account is locked, so that whoever changes the password or
     suspends it either comes first and is seen, or comes later and ends this session too.
+    `code` is of the second factor, where `verified` says that somebody else logs in.
     `renewed` replaces a hash whose parameters are old.
     """
     user = users.lock(work, user_id)
     if verified is not None and user.password != verified:
         raise WrongLogin
     users.refuse_suspended(user, contact)
+    if verified is not None:
+        factors.pass_login(work, user_id=user.id, code=code)
     if renewed is not None:
         users.set_password(work, user, renewed)
     token = new_token()
     work.session.add(
         LoginSession(
             user_id=user.id,
+            role=user.role,
             token_hash=token_hash(token),
             created_at=work.now,
             last_seen_at=work.now,
+            proved_at=work.now,
             expires_at=work.now + timedelta(days=days),
             ip_address=work.actor.ip,
             location=places.place_of(work.actor.ip).label_zh[:128],
@@ -112,12 +128,16 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
         select(
             LoginSession.id,
             LoginSession.last_seen_at,
+            LoginSession.proved_at,
             LoginSession.user_id,
             User.username,
             User.role,
+            SecondFactor.confirmed_at,
         )
         .join(User, User.id == LoginSession.user_id)
+        .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
         .where(
+            LoginSession.role == User.role,
             LoginSession.token_hash == hashed_token,
             LoginSession.ended_at.is_(None),
             LoginSession.expires_at > work.now,
@@ -126,7 +146,38 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
     ).first()
     if row is None:
         return None
-    return Identity(row.id, row.user_id, row.username, row.role, row.last_seen_at)
+    return Identity(
+        row.id,
+        row.user_id,
+        row.username,
+        row.role,
+        row.last_seen_at,
+        has_second_factor=row.confirmed_at is not None,
+        proved_at=row.proved_at,
+    )
+
+
+def prove(work: UnitOfWork, *, verified: str, code: str | None) -> None:
+    """Write down that the actor has just shown that it is he: by his password, or by a code.
+
+    `verified` is the hash that the password was checked against; whoever has a second factor
+    needs a code of it instead.
+    """
+    user = users.lock(work, work.actor.user_id or 0)
+    if user.password != verified:
+        raise WrongPassword
+    factors.pass_login(work, user_id=user.id, code=code)
+    prove_session(work)
+
+
+def prove_session(work: UnitOfWork) -> None:
+    """Let what hurts be done from this session for a while."""
+    work.session.execute(
+        update(LoginSession)
+        .where(LoginSession.id == work.actor.session_id)
+        .values(proved_at=work.now)
+    )
+    work.wake("sessions")
 
 
 def is_stale(identity: Identity, now: datetime) -> bool:
@@ -189,6 +240,15 @@ def end_others(work: UnitOfWork) -> int:
     )
     logs.record_user(work, user_id=user_id, action="logout_others", detail={"sessions": ended})
     return ended
+
+
+def reset_second_factor(work: UnitOfWork, *, user_id: int) -> None:
+    """Take somebody's second factor, and end his sessions: who asked for it may be somebody else.
+
+    For super admins and the shell.
+    """
+    factors.reset(work, user_id=user_id)
+    end_sessions(work, user_id=user_id, reason="second_factor_reset")
 
 
 def end_sessions(

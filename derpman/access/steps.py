@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from derpman.access import recovery, service
-from derpman.access.errors import ResetRefused, WrongLogin, WrongPassword
+from derpman.access.errors import (
+    ResetRefused,
+    SecondFactorNeeded,
+    WrongLogin,
+    WrongPassword,
+    WrongSecondFactor,
+)
 from derpman.kit import passwords
 from derpman.kit.guards import Guards
 from derpman.kit.throttle import Limit, network_of
@@ -17,8 +23,15 @@ TRIES_FROM_ONE = Limit("login-place", 30, 60)
 """Wrong passwords from one place, for whatever account."""
 
 
-def log_in(run: Edge, guards: Guards, *, email: str, password: str) -> str:
-    """Return a token when the password is right; in all else every address is answered alike."""
+CODES_OF_ONE = Limit("second-factor", 10, 1800)
+"""Codes of one account's second factor, from everywhere: only who has the password gets so far."""
+
+
+def log_in(run: Edge, guards: Guards, *, email: str, password: str, code: str | None = None) -> str:
+    """Return a token when the password is right; in all else every address is answered alike.
+
+    An account with a second factor needs a code too, and only the right password is told so.
+    """
     key, place = policy.email(email).key, network_of(run.actor.ip)
     guards.check(TRIES_FROM_ONE, place)
     guards.take(TRIES_OF_ONE, f"{key} {place}")
@@ -29,14 +42,41 @@ def log_in(run: Edge, guards: Guards, *, email: str, password: str) -> str:
         run(service.record_refused_login, email=key, user_id=found.user_id if found else None)
         raise WrongLogin
     guards.throttle.forget(TRIES_OF_ONE, f"{key} {place}")
-    return run(
-        service.open_session,
-        user_id=found.user_id,
-        days=guards.session_days,
-        verified=found.password,
-        renewed=renewed,
-        contact=guards.support_contact,
-    )
+    if found.has_second_factor:
+        if code is None:
+            raise SecondFactorNeeded
+        guards.take(CODES_OF_ONE, str(found.user_id))
+    try:
+        return run(
+            service.open_session,
+            user_id=found.user_id,
+            days=guards.session_days,
+            verified=found.password,
+            renewed=renewed,
+            code=code,
+            contact=guards.support_contact,
+        )
+    except WrongSecondFactor:
+        run(service.record_refused_login, email=key, user_id=found.user_id)
+        raise
+
+
+def prove(run: Edge, guards: Guards, *, password: str, code: str | None) -> None:
+    """Show once more that it is he: by his password, and a code where there is a second factor."""
+    key = f"prove {run.actor.user_id} {network_of(run.actor.ip)}"
+    guards.take(TRIES_OF_ONE, key)
+    stored, user = run.read(recovery.password_of)
+    if not passwords.verify(password, stored):
+        raise WrongPassword
+    take_code(guards, user.id, code)
+    run(service.prove, verified=stored, code=code)
+    guards.throttle.forget(TRIES_OF_ONE, key)
+
+
+def take_code(guards: Guards, user_id: int, code: str | None) -> None:
+    """Count a try of a second factor's code."""
+    if code is not None:
+        guards.take(CODES_OF_ONE, str(user_id))
 
 
 def change_password(run: Edge, guards: Guards, *, old: str, new: str) -> None:

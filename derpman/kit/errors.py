@@ -44,6 +44,34 @@ class Forbidden(DomainError):
     text = "You may not do this."
 
 
+class NoPermission(Forbidden):
+    """An admin's role does not have the permission that the route is declared with."""
+
+    code = "auth.no_permission"
+    text = "Your role does not have the permission “{permission}”."
+
+
+class ProofNeeded(Forbidden):
+    """What hurts is done by somebody who has just shown that it is he."""
+
+    code = "access.proof_needed"
+    text = "Show once more that it is you: POST /api/user/prove, then try again."
+
+
+class SecondFactorRequired(Forbidden):
+    """The operator demands a second factor of this role, and the account has none yet."""
+
+    code = "access.second_factor_required"
+    text = "Your account must have a second factor first: POST /api/user/second_factor/begin."
+
+
+class NotByToken(Forbidden):
+    """The route is for people who logged in, or the token's scope does not reach it."""
+
+    code = "access.not_by_token"
+    text = "An API token of this scope may not do this."
+
+
 class NotFound(DomainError):
     """There is no such row for this actor."""
 

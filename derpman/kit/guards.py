@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from derpman.kit.errors import TooMany
 from derpman.kit.throttle import Limit, Throttle, network_of
-from derpman.kit.work import Actor
+from derpman.kit.work import Actor, Role
 
 PUBLIC_FORMS = Limit("public-forms", 60, 60)
 """Forms of visitors that mail or check a code: per address of the network they come from."""
@@ -27,6 +27,10 @@ class Guards:
     session_days: int
     support_contact: str
     is_https: bool
+    second_factor_for: frozenset[Role] = frozenset()
+    """Roles whose accounts must have a second factor."""
+    proof_seconds: int = 900
+    """How long it counts that somebody has shown that it is he."""
 
     def take(self, limit: Limit, key: str) -> None:
         """Count a try; TooManyTries when there were too many."""

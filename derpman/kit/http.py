@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Protocol
 
@@ -22,7 +23,11 @@ from derpman.kit.errors import (
     DomainError,
     Forbidden,
     Invalid,
+    NoPermission,
+    NotByToken,
     NotFound,
+    ProofNeeded,
+    SecondFactorRequired,
     TooMany,
     Unauthenticated,
     Unavailable,
@@ -68,8 +73,15 @@ class Gate(Protocol):
 
     trusted_proxies: Sequence[str]
 
-    def actor_of(self, request: Request, ip: str) -> Actor:
-        """Return who asks; NOBODY without proof; Unauthenticated when the proof is void."""
+    def actor_of(self, request: Request, ip: str, *, look_again: bool = False) -> Actor:
+        """Return who asks; NOBODY without proof; Unauthenticated when the proof is void.
+
+        `look_again` asks the database, and not what is remembered for a moment.
+        """
+        ...
+
+    def is_fresh(self, actor: Actor) -> bool:
+        """Tell whether he has shown lately that it is he."""
         ...
 
     def edge(self, actor: Actor) -> Edge:
@@ -117,21 +129,65 @@ def _is_in(address: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IP
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def allow(*roles: Role) -> Callable[..., Edge]:
-    """Return the dependency of a route that only these roles may call."""
-    allowed = frozenset(roles)
+@dataclass(frozen=True)
+class Rule:
+    """Who may call a route; stands on its dependency, where `routes.rules` finds it."""
+
+    roles: frozenset[Role]
+    permission: str | None = None
+    """What an admin's role must permit; None: nothing in particular."""
+    is_own: bool = False
+    """For people about their own account: not by an API token, also before they enrol."""
+    is_fresh: bool = False
+    """Only by who has shown lately that it is he."""
+
+    def check(self, actor: Actor, method: str, *, is_fresh: Callable[[Actor], bool]) -> None:
+        """Raise what keeps this actor from calling, if anything does."""
+        if actor.role not in self.roles:
+            raise Unauthenticated if actor.role is Role.NOBODY else Forbidden
+        if actor.role is Role.NOBODY or actor.role is Role.SYSTEM:
+            return
+        is_reading = method in {"GET", "HEAD"}
+        if actor.is_program and (
+            self.is_own or self.is_fresh or (actor.may_only_read and not is_reading)
+        ):
+            raise NotByToken
+        if actor.must_enrol and not self.is_own and Role.NOBODY not in self.roles:
+            raise SecondFactorRequired
+        if (
+            self.permission is not None
+            and actor.permissions is not None
+            and self.permission not in actor.permissions
+        ):
+            raise NoPermission(permission=self.permission)
+        if self.is_fresh and not is_fresh(actor):
+            raise ProofNeeded
+
+
+def allow(
+    *roles: Role, permission: str | None = None, own: bool = False, fresh: bool = False
+) -> Callable[..., Edge]:
+    """Return the dependency of a route that only these roles may call, by its rule."""
+    rule = Rule(frozenset(roles), permission, own, fresh)
 
     def edge_of_request(request: Request) -> Edge:
         gate = gate_of(request)
-        actor = gate.actor_of(request, client_address(request, gate.trusted_proxies))
-        if actor.role not in allowed:
-            raise Unauthenticated if actor.role is Role.NOBODY else Forbidden
+        address = client_address(request, gate.trusted_proxies)
+        actor = gate.actor_of(request, address)
+        try:
+            rule.check(actor, request.method, is_fresh=gate.is_fresh)
+        except Forbidden:
+            # What is remembered may be older than what he did a moment ago, in another process.
+            actor = gate.actor_of(request, address, look_again=True)
+            rule.check(actor, request.method, is_fresh=gate.is_fresh)
         return gate.edge(actor)
 
     def edge_of_member(request: Request, _shown: Annotated[object, Security(BEARER)]) -> Edge:
         return edge_of_request(request)  # the parameter is for the OpenAPI document only
 
-    return edge_of_request if Role.NOBODY in allowed else edge_of_member
+    edge_of = edge_of_request if Role.NOBODY in rule.roles else edge_of_member
+    edge_of.rule = rule  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+    return edge_of
 
 
 EVERYBODY = (Role.NOBODY, Role.USER, Role.DISTRIBUTOR, Role.ADMIN, Role.SUPER_ADMIN)
@@ -139,8 +195,13 @@ RunPublic = Annotated[Edge, Depends(allow(*EVERYBODY))]
 """For visitors too."""
 RunUser = Annotated[Edge, Depends(allow(*EVERYBODY[1:]))]
 """For whoever is logged in; the verb sees to it that he gets what is his."""
+RunSelf = Annotated[Edge, Depends(allow(*EVERYBODY[1:], own=True))]
+"""For whoever is logged in himself, about his own log-ins: no API token, no second factor yet."""
+RunSelfFresh = Annotated[Edge, Depends(allow(*EVERYBODY[1:], own=True, fresh=True))]
 RunAdmin = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN))]
 RunSuperAdmin = Annotated[Edge, Depends(allow(Role.SUPER_ADMIN))]
+RunSuperAdminFresh = Annotated[Edge, Depends(allow(Role.SUPER_ADMIN, fresh=True))]
+"""For a super admin who has shown lately that it is he: for what hurts."""
 
 
 def guards_of(request: Request) -> Guards:

@@ -53,6 +53,16 @@ class Actor:
     user_agent: str = ""
     machine: str = ""
     """The machine check code of the caller, empty when it gave none."""
+    proved_at: datetime | None = None
+    """When this session last showed that it is he; None for API tokens and the system."""
+    is_program: bool = False
+    """He came with an API token and not with a log-in."""
+    may_only_read: bool = False
+    """That token's scope."""
+    must_enrol: bool = False
+    """The operator demands a second factor of him, and he has none yet."""
+    permissions: frozenset[str] | None = None
+    """Of an admin with a role: what it permits. None: whatever his account's role may."""
 
     @property
     def is_staff(self) -> bool:

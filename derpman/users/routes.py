@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from derpman.kit.http import Guarded, RunAdmin, RunPublic, RunSuperAdmin, RunUser
+from derpman.kit.http import Guarded, RunAdmin, RunPublic, RunSuperAdminFresh, RunUser
 from derpman.kit.types import IdValue, Out
 from derpman.users import queries, service, steps
 from derpman.users.schemas import (
@@ -86,7 +86,7 @@ def one_user(run: RunAdmin, user_id: IdValue) -> OneUserOut:
 
 
 @router.post("/{user_id:id}/role")
-def change_role(run: RunSuperAdmin, user_id: IdValue, body: ChangeRole) -> OneUserOut:
+def change_role(run: RunSuperAdminFresh, user_id: IdValue, body: ChangeRole) -> OneUserOut:
     """Make somebody customer, distributor, admin or super admin."""
     user = run(service.set_role, user_id=user_id, role=body.role)
     return OneUserOut(user=UserOut.model_validate(user))

@@ -597,6 +597,26 @@ def upgrade() -> None:
         batch_op.create_index("ix_acl_versions_status_due_at", ["status", "due_at"], unique=False)
 
     op.create_table(
+        "api_tokens",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("scope", sa.String(length=32), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("last_used_at", UtcDateTime(), nullable=True),
+        sa.Column("revoked_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_api_tokens_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
+    )
+    with op.batch_alter_table("api_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_tokens_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_api_tokens_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "auto_renewals",
         sa.Column("user_id", Id, autoincrement=False, nullable=False),
         sa.Column("plan_id", Id, nullable=True),
@@ -822,6 +842,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("target_id", "observer_id", name=op.f("pk_probe_votes")),
     )
     op.create_table(
+        "recovery_codes",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("user_id", Id, nullable=False),
+        sa.Column("code_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("used_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_codes")),
+    )
+    with op.batch_alter_table("recovery_codes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_recovery_codes_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "refused_host_keys",
         sa.Column("fingerprint", sa.String(length=128), nullable=False),
         sa.Column("server_id", Id, nullable=False),
@@ -860,6 +893,16 @@ def upgrade() -> None:
     with op.batch_alter_table("relay_restraints", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_relay_restraints_user_id"), ["user_id"], unique=False)
 
+    op.create_table(
+        "second_factors",
+        sa.Column("user_id", Id, autoincrement=False, nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("last_step", Id, nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_second_factors_user_id")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_second_factors")),
+    )
     op.create_table(
         "serial_numbers",
         sa.Column("id", Id, nullable=False),
@@ -1022,9 +1065,11 @@ def upgrade() -> None:
         "sessions",
         sa.Column("id", Id, nullable=False),
         sa.Column("user_id", Id, nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("last_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("proved_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.Column("end_reason", sa.String(length=32), nullable=True),
@@ -1968,12 +2013,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_serial_numbers_created_by"))
 
     op.drop_table("serial_numbers")
+    op.drop_table("second_factors")
     with op.batch_alter_table("relay_restraints", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_relay_restraints_user_id"))
 
     op.drop_table("relay_restraints")
     op.drop_table("relay_admissions")
     op.drop_table("refused_host_keys")
+    with op.batch_alter_table("recovery_codes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_recovery_codes_user_id"))
+
+    op.drop_table("recovery_codes")
     op.drop_table("probe_votes")
     with op.batch_alter_table("plan_prices", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_plan_prices_plan_id"))
@@ -2016,6 +2066,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_auto_renewals_check_at"))
 
     op.drop_table("auto_renewals")
+    with op.batch_alter_table("api_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_api_tokens_user_id"))
+        batch_op.drop_index(batch_op.f("ix_api_tokens_expires_at"))
+
+    op.drop_table("api_tokens")
     with op.batch_alter_table("acl_versions", schema=None) as batch_op:
         batch_op.drop_index("ix_acl_versions_status_due_at")
         batch_op.drop_index(batch_op.f("ix_acl_versions_rental_id"))
