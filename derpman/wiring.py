@@ -115,13 +115,13 @@ class System:
             session_days=self.settings.session_days,
             support_contact=self.settings.support_contact,
             is_https=self.settings.public_url.startswith("https:"),
+            second_factor_for=frozenset(Role(role) for role in self.settings.second_factor_for),
+            proof_seconds=self.settings.proof_minutes * 60,
         )
 
     def edge(self, actor: Actor = SYSTEM) -> Edge:
         """Return the edge that acts for somebody."""
         return Edge(
-            second_factor_for=frozenset(Role(role) for role in self.settings.second_factor_for),
-            proof_seconds=self.settings.proof_minutes * 60,
             sessions=self.sessions,
             vault=self.vault,
             actor=actor,
@@ -144,6 +144,6 @@ def assemble(settings: Settings) -> System:
     return System(
         settings=settings,
         engine=engine_for(settings.database),
-        vault=Vault(settings.vault_keys),
+        vault=Vault(settings.vault_keys, file=settings.key_file),
         wake=wake,
     )
