@@ -59,12 +59,12 @@ from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
 
 ROUTERS: list[APIRouter] = [
-    home_router,
-    staff_router,
-    devices_router,
     ha_router,
     ha_server_router,
     load_router,
+    home_router,
+    staff_router,
+    devices_router,
     linked_router,
     traffic_router,
     rentals_router,
@@ -85,10 +85,10 @@ ROUTERS: list[APIRouter] = [
     paying_router,
     users_router,
     access_router,
-    messages_router,
-    notifications_router,
     factor_router,
     factor_admin_router,
+    messages_router,
+    notifications_router,
     templates_router,
     channels_router,
     alerts_router,
@@ -142,13 +142,13 @@ class Gate:
             user_id=identity.user_id,
             name=identity.username,
             session_id=identity.session_id,
-        )
-
             proved_at=identity.proved_at,
             is_program=identity.scope is not None,
             may_only_read=identity.scope is TokenScope.READ,
             must_enrol=not identity.has_second_factor
             and identity.role in self.system.guards.second_factor_for,
+        )
+
     def edge(self, actor: Actor) -> Edge:
         return self.system.edge(actor)
 

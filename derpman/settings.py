@@ -236,20 +236,6 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.resolve() / 'derpman.sqlite'}"
 
-    user_log_days: int = Field(
-        default=400,
-        ge=0,
-        description="Days the user log, which has log-ins with place and browser, is kept; "
-        "0: for ever. The history of use is kept for ever in any case.",
-    )
-    server_log_days: int = Field(
-        default=400, ge=0, description="Days the server log is kept; 0: for ever."
-    )
-    operation_log_days: int = Field(
-        default=0,
-        ge=0,
-        description="Days the operation log is kept; 0: for ever. Its chain stays whole.",
-    )
     @cached_property
     def broker(self) -> str:
         """Return Celery's broker: Redis, or folders on this machine."""
