@@ -44,6 +44,7 @@ from derpman.notifications.template_routes import router as templates_router
 from derpman.pages.routes import home_router, staff_router
 from derpman.pages.staff import Figures
 from derpman.rentals.acl_routes import router as acl_versions_router
+from derpman.rentals.life_routes import router as life_router
 from derpman.rentals.paying_routes import router as paying_router
 from derpman.rentals.rotation_routes import router as acl_rotation_router
 from derpman.rentals.routes import container_router as slots_router
@@ -68,6 +69,7 @@ ROUTERS: list[APIRouter] = [
     linked_router,
     traffic_router,
     rentals_router,
+    life_router,
     slots_router,
     tailnets_router,
     acl_versions_router,

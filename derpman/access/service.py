@@ -20,7 +20,6 @@ from derpman.logs import service as logs
 from derpman.users import policy
 from derpman.users import service as users
 from derpman.users.models import User
-from derpman.users.states import UserStatus
 
 SEEN_EVERY = timedelta(minutes=5)
 KEPT = timedelta(days=30)
@@ -83,7 +82,7 @@ def open_session(
     user = users.lock(work, user_id)
     if verified is not None and user.password != verified:
         raise WrongLogin
-    users.refuse_suspended(user, contact)
+    users.refuse_login(user, contact)
     if verified is not None:
         factors.pass_login(work, user_id=user.id, code=code)
     if renewed is not None:
@@ -141,7 +140,7 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
             LoginSession.token_hash == hashed_token,
             LoginSession.ended_at.is_(None),
             LoginSession.expires_at > work.now,
-            User.status == UserStatus.ACTIVE,
+            User.status.in_(users.MAY_LOG_IN),
         )
     ).first()
     if row is None:

@@ -91,6 +91,16 @@ def change_password(run: Edge, guards: Guards, *, old: str, new: str) -> None:
     run(recovery.change, verified=stored, password_hash=passwords.hash(new))
 
 
+def confirm_password(run: Edge, guards: Guards, *, password: str) -> None:
+    """Pass when this is the actor's password: before what cannot be taken back."""
+    key = f"confirm {run.actor.user_id} {network_of(run.actor.ip)}"
+    guards.take(TRIES_OF_ONE, key)
+    stored, _ = run.read(recovery.password_of)
+    if not passwords.verify(password, stored):
+        raise WrongPassword
+    guards.throttle.forget(TRIES_OF_ONE, key)
+
+
 def reset_password(run: Edge, guards: Guards, *, email: str, code: str, password: str) -> None:
     """Set a new password when the mailed code is right, and end every session."""
     guards.take_form(run.actor)

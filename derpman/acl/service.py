@@ -118,26 +118,23 @@ def _record(work: UnitOfWork, version: AclVersion) -> None:
     )
 
 
-def end(work: UnitOfWork, *, rental_id: int) -> None:
-    """End every ACL version of a rental: none of them is handed out any more."""
+def end(work: UnitOfWork, *, rental_ids: Sequence[int]) -> None:
+    """End every ACL version of these rentals: none of them is handed out any more."""
     rows = work.session.execute(
-        select(AclVersion.user_id, AclVersion.number).where(
-            AclVersion.rental_id == rental_id, AclVersion.status == AclStatus.CURRENT
-        )
+        select(AclVersion.user_id, AclVersion.rental_id, AclVersion.number)
+        .where(AclVersion.rental_id.in_(rental_ids), AclVersion.status == AclStatus.CURRENT)
+        .order_by(AclVersion.id)
     ).all()
     work.session.execute(
         update(AclVersion)
-        .where(AclVersion.rental_id == rental_id, AclVersion.status != AclStatus.ENDED)
+        .where(AclVersion.rental_id.in_(rental_ids), AclVersion.status != AclStatus.ENDED)
         .values(status=AclStatus.ENDED, ended_at=work.now)
     )
-    for row in rows:
-        logs.record_history(
-            work,
-            user_id=row.user_id,
-            kind="acl.ended",
-            rental_id=rental_id,
-            detail={"version": row.number},
-        )
+    logs.record_histories(
+        work,
+        kind="acl.ended",
+        rows=[(row.user_id, row.rental_id, {"version": row.number}) for row in rows],
+    )
 
 
 def resume(

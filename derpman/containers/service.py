@@ -276,14 +276,16 @@ def give_up(work: UnitOfWork, placements: Sequence[Placement]) -> None:
         placement.wanted = next_state(WANTED_TRANSITIONS, placement.wanted, "release")
         placement.released_at = work.now
     work.session.flush()
-    _withdraw(work, placements)
+    withdraw(
+        work,
+        user_ids={placement.user_id for placement in placements},
+        server_ids={placement.server_id for placement in placements},
+    )
     work.wake("live")
 
 
-def _withdraw(work: UnitOfWork, placements: Sequence[Placement]) -> None:
+def withdraw(work: UnitOfWork, *, user_ids: set[int], server_ids: set[int]) -> None:
     """End users' rights on servers where no relay of theirs is left."""
-    user_ids = {placement.user_id for placement in placements}
-    server_ids = {placement.server_id for placement in placements}
     left = (
         select(Placement.id)
         .where(
@@ -295,7 +297,12 @@ def _withdraw(work: UnitOfWork, placements: Sequence[Placement]) -> None:
     )
     work.session.execute(
         update(UserServer)
-        .where(UserServer.user_id.in_(user_ids), UserServer.server_id.in_(server_ids), ~left)
+        .where(
+            UserServer.user_id.in_(user_ids),
+            UserServer.server_id.in_(server_ids),
+            UserServer.ended_at.is_(None),
+            ~left,
+        )
         .values(ended_at=work.now)
         .execution_options(synchronize_session=False)
     )

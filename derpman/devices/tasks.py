@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from derpman.devices import links, notices
+from derpman.devices import forgetting, links, notices
 from derpman.devices.links import Looker
 from derpman.kit.outgoing import Outgoing
 from derpman.kit.tasks import Task
@@ -41,6 +41,18 @@ def look_due(self: Task) -> None:
 def forget_linked(self: Task, delivery_id: int) -> None:
     """Follow no device any more of a tailnet that is not linked now."""
     self.deliver(delivery_id, links.forget)
+
+
+@shared_task(bind=True, base=Task, name="devices.forget")
+def forget(self: Task, delivery_id: int) -> None:
+    """Remove the devices of an account that ends."""
+    self.deliver(delivery_id, forgetting.forget)
+
+
+@shared_task(bind=True, base=Task, name="devices.fit_to_plan")
+def fit_to_plan(self: Task, delivery_id: int) -> None:
+    """Remove the devices that a smaller plan has no place for."""
+    self.deliver(delivery_id, forgetting.fit)
 
 
 def _look_due(task: Task) -> None:

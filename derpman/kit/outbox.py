@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Index, String, Text, delete, or_, select, update
+from sqlalchemy import Index, String, Text, delete, insert, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from derpman.kit.db import Base, changed
@@ -76,6 +77,27 @@ class Delivery(Base):
             due_at=now,
             created_at=now,
         )
+
+
+def record_all(
+    session: Session, events: Sequence[Event], handlers: Sequence[str], now: datetime
+) -> None:
+    """Record the deliveries of many events of one kind in one statement."""
+    rows = [
+        {
+            "event": event.name,
+            "handler": handler,
+            "payload": json.dumps(event.payload(), separators=(",", ":")),
+            "status": DeliveryStatus.PENDING,
+            "attempts": 0,
+            "due_at": now,
+            "created_at": now,
+        }
+        for event in events
+        for handler in handlers
+    ]
+    if rows:
+        session.execute(insert(Delivery), rows)
 
 
 def take_due(session: Session, now: datetime, limit: int) -> list[tuple[int, str]]:

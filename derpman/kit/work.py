@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from derpman.kit.clock import Clock
 from derpman.kit.db import Sessions, is_worth_another_try
 from derpman.kit.errors import Unavailable
-from derpman.kit.outbox import Delivery, Event
+from derpman.kit.outbox import Delivery, Event, record_all
 from derpman.kit.secrets import Vault
 
 P = ParamSpec("P")
@@ -91,6 +91,15 @@ class UnitOfWork:
         """Record one delivery per handler of the event; delivered only if we commit."""
         for handler in self.handlers.get(event.name, ()):
             self.session.add(Delivery.of(event, handler, self.now))
+            self.hints.add("deliveries")
+
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Record the deliveries of many events of one kind in one statement."""
+        if not events:
+            return
+        handlers = self.handlers.get(events[0].name, ())
+        record_all(self.session, events, handlers, self.now)
+        if handlers:
             self.hints.add("deliveries")
 
     def wake(self, topic: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 
 from derpman.kit import browsers, places
 from derpman.kit.db import changed
@@ -84,6 +84,56 @@ def record_history(
             detail=_json(detail),
         )
     )
+
+
+def record_many(
+    work: UnitOfWork,
+    *,
+    action: str,
+    object_type: str,
+    rows: Sequence[tuple[int, Mapping[str, Any] | None, Mapping[str, Any] | None]],
+) -> None:
+    """Append one action on many objects, each with what it changed, in one statement."""
+    common: dict[str, Any] = {
+        "created_at": work.now,
+        "actor_id": work.actor.user_id,
+        "actor_name": work.actor.name,
+        "actor_role": work.actor.role.value,
+        "action": action,
+        "object_type": object_type,
+        "ip_address": work.actor.ip,
+    }
+    if rows:
+        work.session.execute(
+            insert(SystemLog),
+            [
+                {**common, "object_id": id_, "before": _json(before), "after": _json(after)}
+                for id_, before, after in rows
+            ],
+        )
+
+
+def record_histories(
+    work: UnitOfWork,
+    *,
+    kind: str,
+    rows: Sequence[tuple[int, int, Mapping[str, Any] | None]],
+) -> None:
+    """Append what happened to many users alike: (user, rental, detail), in one statement."""
+    if rows:
+        work.session.execute(
+            insert(UserHistory),
+            [
+                {
+                    "user_id": user_id,
+                    "created_at": work.now,
+                    "kind": kind,
+                    "rental_id": rental_id,
+                    "detail": _json(detail),
+                }
+                for user_id, rental_id, detail in rows
+            ],
+        )
 
 
 def record_server(

@@ -31,6 +31,10 @@ TOPICS: dict[str, Topic] = {
         en="Rental {rental_id} of user {user_id} ended",
         zh="用户 {user_id} 的租赁 {rental_id} 已结束",
     ),
+    "user.deregistering": Topic(
+        en="Account {user_id} is being deregistered", zh="用户 {user_id} 正在注销"
+    ),
+    "user.deregistered": Topic(en="Account {user_id} was deregistered", zh="用户 {user_id} 已注销"),
     "user.suspended": Topic(en="User {user_id} was suspended", zh="用户 {user_id} 已被停用"),
     "user.reinstated": Topic(en="User {user_id} was reinstated", zh="用户 {user_id} 已恢复"),
 }

@@ -13,6 +13,11 @@ class RentalNotFound(NotFound):
     text = "There is no such rental."
 
 
+class OpenMatters(Conflict):
+    code = "rentals.open_matters"
+    text = "Something is not settled yet, and nothing was done: {matters}"
+
+
 class UntilTooEarly(Conflict):
     code = "rentals.until_too_early"
     text = "The rental runs until {expires_at} already: renew it to a later date."

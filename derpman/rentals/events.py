@@ -48,3 +48,19 @@ class UserSuspended(Event):
 class UserReinstated(Event):
     name = "user.reinstated"
     user_id: int
+
+
+@dataclass(frozen=True)
+class UserDeregistering(Event):
+    """Nothing of an account serves any more; some server may still have to prove it."""
+
+    name = "user.deregistering"
+    user_id: int
+
+
+@dataclass(frozen=True)
+class UserDeregistered(Event):
+    """Nothing of an account is left on any server, and nobody can log in to it."""
+
+    name = "user.deregistered"
+    user_id: int

@@ -10,7 +10,7 @@ from derpman.containers.successors import newest
 from derpman.finance import service as finance
 from derpman.kit.work import UnitOfWork
 from derpman.notifications import service as notifications
-from derpman.rentals import service, terms
+from derpman.rentals import closing, notices, service, terms
 from derpman.rentals.models import Rental, RentalTerm
 from derpman.servers import service as servers
 from derpman.users import service as users
@@ -78,6 +78,20 @@ def tell_ended(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
     _queue(work, user_id, "rental_ended", params, once_key=f"rental_ended:{rental_id}")
 
 
+def send_notice(work: UnitOfWork, *, rental_id: int) -> None:
+    """Send what is due of a rental's notices; what was sent is not sent again."""
+    rental = service.get(work, rental_id)
+    user = users.lock(work, rental.user_id)
+    work.session.refresh(rental)
+    kind = notices.take_due(work, rental, user)
+    if kind is None or user.status is not UserStatus.ACTIVE:
+        return
+    if kind in notices.BEFORE_EXPIRY:
+        tell_expiring(work, rental, user)
+    else:
+        tell_closing(work, rental, user)
+
+
 def tell_expiring(work: UnitOfWork, rental: Rental, user: User) -> None:
     """Tell the customer when his rental expires; called once for each notice that is due."""
     params = {
@@ -109,6 +123,13 @@ def tell_reinstated(work: UnitOfWork, *, user_id: int) -> None:
     """Tell a user that he is reinstated."""
     if users.get(work, user_id).status is UserStatus.ACTIVE:
         _queue(work, user_id, "user_reinstated", {})
+
+
+def tell_deregistered(work: UnitOfWork, *, user_id: int) -> None:
+    """Tell whose account it was that it is closed."""
+    is_automatic = users.get(work, user_id).status_reason != closing.BY_HIMSELF
+    params = {"is_automatic": is_automatic}
+    _queue(work, user_id, "account_closed", params, once_key=f"account_closed:{user_id}")
 
 
 def _queue(

@@ -7,10 +7,10 @@ the last is. A renewal begins a new period.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from derpman.kit.work import UnitOfWork
 from derpman.rentals.models import Rental, RentalNotice
@@ -79,6 +79,27 @@ def _known(work: UnitOfWork, rental: Rental) -> set[NoticeKind]:
         RentalNotice.rental_id == rental.id, RentalNotice.period == rental.period
     )
     return set(work.session.scalars(found))
+
+
+def write_many(
+    work: UnitOfWork, kind: NoticeKind, due: Sequence[tuple[int, int, int, datetime]]
+) -> None:
+    """Write down one notice of many rentals: (rental, user, period, when it was due)."""
+    work.session.execute(
+        insert(RentalNotice),
+        [
+            {
+                "rental_id": rental_id,
+                "user_id": user_id,
+                "period": period,
+                "kind": kind,
+                "due_at": due_at,
+                "created_at": work.now,
+                "is_sent": True,
+            }
+            for rental_id, user_id, period, due_at in due
+        ],
+    )
 
 
 def write(

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from math import ceil
 
 from derpman.acl import service as acl
 from derpman.acl import usage
 from derpman.acl.models import AclVersion
+from derpman.containers import restraints, successors
 from derpman.containers import service as containers
-from derpman.containers import successors
 from derpman.containers.models import Placement
-from derpman.containers.schemas import SlotOut
+from derpman.containers.schemas import RestraintOut, SlotOut
 from derpman.finance import service as finance
 from derpman.kit.work import UnitOfWork
-from derpman.rentals import service
+from derpman.rentals import opening, service, terms
 from derpman.rentals.models import Rental
-from derpman.rentals.schemas import AclOut, RentalPart
+from derpman.rentals.opening import RESUMED_WITHIN
+from derpman.rentals.schemas import AclOut, ChangePart, LifePart, RentalOut, RentalPart
 from derpman.servers import service as servers
+from derpman.users import service as users
 
 
 def of_user(work: UnitOfWork, *, user_id: int) -> RentalPart | None:
     """Return the user's open rental, or None."""
     rental = service.open_rental(work, user_id)
     return None if rental is None else of(work, rental)
+
+
+def page_of(work: UnitOfWork, *, user_id: int) -> RentalOut:
+    """Return the user's open rental, if he has one, and what may become of his account."""
+    user = users.get(work, user_id)
+    last = opening.last_rental(work, user_id)
+    until = None if last is None or last.ended_at is None else last.ended_at + RESUMED_WITHIN
+    return RentalOut(
+        rental=of_user(work, user_id=user_id),
+        life=LifePart(
+            is_renewable=users.is_renewable(user),
+            no_renewal_reason=user.no_renewal_reason,
+            deregister_at=user.deregister_at,
+            same_relays_until=until if until is not None and until > work.now else None,
+        ),
+    )
 
 
 def of(work: UnitOfWork, rental: Rental) -> RentalPart:
@@ -42,6 +62,7 @@ def of(work: UnitOfWork, rental: Rental) -> RentalPart:
         status=rental.status,
         started_at=rental.started_at,
         expires_at=rental.expires_at,
+        days=ceil((rental.expires_at - rental.started_at) / timedelta(days=1)),
         ended_at=rental.ended_at,
         end_reason=rental.end_reason,
         traffic_bytes=rental.traffic_bytes,
@@ -49,6 +70,11 @@ def of(work: UnitOfWork, rental: Rental) -> RentalPart:
         device_limit=rental.device_limit,
         over_quota=rental.over_quota,
         throttle_bytes_per_second=rental.throttle_bytes_per_second,
+        change=_change(work, rental),
+        restraints=[
+            RestraintOut.model_validate(one)
+            for one in restraints.of_user(work, user_id=rental.user_id)
+        ],
         is_ready=len(slots) == len(containers.SLOTS)
         and all(slot.is_ready for slot in slots)
         and version is not None,
@@ -66,3 +92,11 @@ def _shown(placements: Sequence[Placement], version: AclVersion | None) -> list[
     pins = frozenset[str]() if version is None else usage.pins_of(version)
     named = {one.slot: one for one in placements if one.pin in pins}
     return [named.get(one.slot, one) for one in successors.newest(placements)]
+
+
+def _change(work: UnitOfWork, rental: Rental) -> ChangePart | None:
+    at = rental.terms_until
+    then = None if at is None else terms.at(terms.of_rental(work, rental.id), at)
+    if at is None or then is None or then == terms.held(rental):
+        return None
+    return ChangePart(at=at, plan=finance.plan(work, then.plan_id).name, **vars(then))

@@ -97,7 +97,7 @@ def _activated(work: UnitOfWork, code: str, region_base: int) -> RentalPart:
 
 
 def _mine(work: UnitOfWork) -> RentalOut:
-    return RentalOut(rental=picture.of_user(work, user_id=work.actor.user_id or 0))
+    return picture.page_of(work, user_id=work.actor.user_id or 0)
 
 
 def _ended(work: UnitOfWork, user_id: int, reason: str) -> RentalPart:

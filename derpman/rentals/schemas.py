@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from derpman.acl.schemas import VersionPart
-from derpman.containers.schemas import SlotOut
+from derpman.containers.schemas import RestraintOut, SlotOut
 from derpman.finance.models import OverQuota
 from derpman.kit.types import Body, IdValue, Line, Out, Part
 from derpman.rentals.states import RentalStatus
@@ -41,6 +41,30 @@ class AclOut(Part):
     expires_at: datetime
 
 
+class ChangePart(Part):
+    """What will hold when what was bought earlier is over, of what is bought now."""
+
+    at: datetime
+    plan_id: int
+    plan: str
+    traffic_bytes: int
+    rate_bytes_per_second: int
+    device_limit: int
+    over_quota: OverQuota
+    throttle_bytes_per_second: int
+
+
+class LifePart(Part):
+    """What may become of the account."""
+
+    is_renewable: bool
+    no_renewal_reason: str | None
+    deregister_at: datetime | None
+    """When it is deregistered by itself unless it is renewed."""
+    same_relays_until: datetime | None
+    """Renewed before this, the last rental's relays and ACL come back."""
+
+
 class RentalPart(Part):
     id: int
     user_id: int
@@ -50,6 +74,8 @@ class RentalPart(Part):
     status: RentalStatus
     started_at: datetime
     expires_at: datetime
+    days: int
+    """From its beginning to its end, rounded up."""
     ended_at: datetime | None
     end_reason: str | None
     traffic_bytes: int
@@ -57,6 +83,8 @@ class RentalPart(Part):
     device_limit: int
     over_quota: OverQuota
     throttle_bytes_per_second: int
+    change: ChangePart | None
+    restraints: list[RestraintOut]
     is_ready: bool
     """Whether all three relays run and the ACL is there."""
     slots: list[SlotOut]
@@ -65,6 +93,8 @@ class RentalPart(Part):
 
 class RentalOut(Out):
     rental: RentalPart | None
+    life: LifePart | None = None
+    """Of the customer who asks, or is asked about."""
 
 
 class DoneOut(Out):

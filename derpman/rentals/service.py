@@ -36,6 +36,7 @@ from derpman.rentals.opening import SHORT_OF_SERVERS
 from derpman.rentals.states import TRANSITIONS, NoticeKind, RentalStatus
 from derpman.rentals.terms import Cause
 from derpman.serials import service as serials
+from derpman.users import closing as accounts
 from derpman.users import service as users
 
 EXPIRED = "expired"
@@ -105,7 +106,7 @@ def end(work: UnitOfWork, *, rental_id: int, reason: str) -> Rental:
     if reason == EXPIRED:
         notices.write(work, rental, NoticeKind.EXPIRED, due_at=rental.expires_at, is_sent=True)
     containers.release(work, rental_id=rental_id)
-    acl.end(work, rental_id=rental_id)
+    acl.end(work, rental_ids=[rental_id])
     logs.record(
         work,
         action="rental.end",
@@ -161,8 +162,12 @@ def suspend_user(work: UnitOfWork, *, user_id: int, reason: str) -> None:
 
 def reinstate_user(work: UnitOfWork, *, user_id: int) -> None:
     """Undo a suspension: the relays that were stopped run again."""
-    users.reinstate(work, user_id=user_id)
+    user = users.reinstate(work, user_id=user_id)
     rental = open_rental(work, user_id)
+    closes_at = accounts.warn_anew(work, user)
+    last = opening.last_rental(work, user_id)
+    if rental is None and last is not None and closes_at is not None:
+        notices.begin_grace(work, last, closes_at)
     if rental is not None:
         rental.status = next_state(TRANSITIONS, rental.status, "reinstate")
         work.session.flush()

@@ -116,7 +116,7 @@ def settle(work: UnitOfWork, rental: Rental) -> bool:
         return False
     left = [term for term in known if term.ends_at > work.now]
     rental.terms_until = left[0].ends_at if len(left) > 1 else None
-    before = _held(rental)
+    before = held(rental)
     for name, value in vars(now).items():
         setattr(rental, name, value)
     work.session.flush()
@@ -132,7 +132,8 @@ def settle(work: UnitOfWork, rental: Rental) -> bool:
     return True
 
 
-def _held(rental: Rental) -> Promise:
+def held(rental: Rental) -> Promise:
+    """Return what is written down on a rental."""
     return Promise(**{name: getattr(rental, name) for name in Promise.__dataclass_fields__})
 
 
@@ -143,7 +144,7 @@ def change_due(work: UnitOfWork, *, rental_id: int) -> None:
     work.session.refresh(rental)
     if rental.terms_until is None or rental.terms_until > work.now:
         return
-    before = _held(rental)
+    before = held(rental)
     if not settle(work, rental):
         return
     logs.record_history(

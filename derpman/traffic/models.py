@@ -119,6 +119,8 @@ class TrafficPeriod(Base):
     open_rental_id: Mapped[int | None] = mapped_column(Id, unique=True)
     """The rental while the period is open: none has two."""
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    planned_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When it was to begin: later than it did, when a renewal drew it forward."""
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     plan_bytes: Mapped[int] = mapped_column(BigInteger)
     granted_bytes: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select, update
@@ -15,8 +15,10 @@ from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.rentals import service as rentals
-from derpman.rentals.models import Rental
+from derpman.rentals import terms
+from derpman.rentals.models import Rental, RentalTerm
 from derpman.rentals.states import RentalStatus
+from derpman.rentals.terms import Promise
 from derpman.servers import service as servers
 from derpman.traffic import calendar
 from derpman.traffic.errors import NoOpenPeriod, QuarantineNotFound
@@ -49,8 +51,9 @@ def follow(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
     covered = max((period.ends_at for period in known), default=rental.started_at)
     begins_at = covered if covered > work.now or not known else work.now
     spans = calendar.periods(begins_at, rental.expires_at)
+    bought = terms.of_rental(work, rental_id)
     for number, (start, end) in enumerate(spans, len(known) + 1):
-        work.session.add(_planned(rental, number, start, end))
+        work.session.add(_planned(rental, bought, number, start, end))
     work.session.flush()
     current = open_period(work, rental_id)
     if current is None:
@@ -58,26 +61,35 @@ def follow(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
         return
     if spans and current.over_at is not None:
         _draw_forward(work, rental, current)
-    elif _adopt(rental, current):
+    elif _adopt(rental, bought, current):
         _reopen(work, current)
 
 
-def _planned(rental: Rental, number: int, start: datetime, end: datetime) -> TrafficPeriod:
+def _promise(rental: Rental, bought: Sequence[RentalTerm], period_at: datetime) -> Promise:
+    """Return what a period that was to begin then may send, of all that is bought now."""
+    return terms.at(bought, period_at) or terms.held(rental)
+
+
+def _planned(
+    rental: Rental, bought: Sequence[RentalTerm], number: int, start: datetime, end: datetime
+) -> TrafficPeriod:
+    promise = _promise(rental, bought, start)
     return TrafficPeriod(
         rental_id=rental.id,
         user_id=rental.user_id,
         number=number,
         status=PeriodStatus.PLANNED,
         starts_at=start,
+        planned_at=start,
         ends_at=end,
-        plan_bytes=rental.traffic_bytes,
+        plan_bytes=promise.traffic_bytes,
         granted_bytes=0,
-        at_quota=rental.over_quota,
-        throttle_bytes_per_second=rental.throttle_bytes_per_second,
+        at_quota=promise.over_quota,
+        throttle_bytes_per_second=promise.throttle_bytes_per_second,
         base_bytes=0,
         used_bytes=0,
         level=0,
-        act_at_bytes=next_level_bytes(0, rental.traffic_bytes, LEVELS),
+        act_at_bytes=next_level_bytes(0, promise.traffic_bytes, LEVELS),
     )
 
 
@@ -89,19 +101,20 @@ def _draw_forward(work: UnitOfWork, rental: Rental, current: TrafficPeriod) -> N
     work.emit(TrafficOpened(period_id=following.id))
 
 
-def _adopt(rental: Rental, period: TrafficPeriod) -> bool:
+def _adopt(rental: Rental, bought: Sequence[RentalTerm], period: TrafficPeriod) -> bool:
     """Take over what a renewal made better or otherwise; False when nothing differs.
 
     A smaller amount of traffic holds from the next period on.
     """
-    terms = (
-        max(rental.traffic_bytes, period.plan_bytes),
-        rental.over_quota,
-        rental.throttle_bytes_per_second,
+    promise = _promise(rental, bought, period.planned_at)
+    now = (
+        max(promise.traffic_bytes, period.plan_bytes),
+        promise.over_quota,
+        promise.throttle_bytes_per_second,
     )
     before = (period.plan_bytes, period.at_quota, period.throttle_bytes_per_second)
-    period.plan_bytes, period.at_quota, period.throttle_bytes_per_second = terms
-    return terms != before
+    period.plan_bytes, period.at_quota, period.throttle_bytes_per_second = now
+    return now != before
 
 
 def turn(work: UnitOfWork, *, rental_id: int) -> None:
@@ -132,8 +145,10 @@ def turn(work: UnitOfWork, *, rental_id: int) -> None:
 def _open(work: UnitOfWork, rental: Rental, period: TrafficPeriod) -> None:
     period.status = next_state(TRANSITIONS, period.status, "open")
     period.open_rental_id = rental.id
-    period.plan_bytes, period.at_quota = rental.traffic_bytes, rental.over_quota
-    period.throttle_bytes_per_second = rental.throttle_bytes_per_second
+    # One that was drawn forward has what was bought for its own time, not for the time before.
+    promise = _promise(rental, terms.of_rental(work, rental.id), period.planned_at)
+    period.plan_bytes, period.at_quota = promise.traffic_bytes, promise.over_quota
+    period.throttle_bytes_per_second = promise.throttle_bytes_per_second
     period.base_bytes = int(
         work.session.scalar(
             select(func.coalesce(func.sum(RelayMeter.total_bytes), 0)).where(

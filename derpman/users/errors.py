@@ -52,6 +52,11 @@ class Deregistered(Forbidden):
     text = "This account is deregistered."
 
 
+class StaffStays(Conflict):
+    code = "users.staff_stays"
+    text = "An admin's account is not deregistered: another admin takes the role from it first."
+
+
 class NotRenewable(Conflict):
     code = "users.not_renewable"
     text = "An administrator marked this account as not to be renewed ({reason})."

@@ -29,6 +29,7 @@ def users_page(
             or_(
                 User.username_key.startswith(start, autoescape=True),
                 User.email_key.startswith(start, autoescape=True),
+                User.former_email_key.startswith(start, autoescape=True),
             )
         )
     if role is not None:

@@ -61,7 +61,7 @@ def verify(run: RunPublic, guards: Guarded, body: Verify) -> OneUserOut:
 @router.get("/me")
 def me(run: RunUser) -> OneUserOut:
     """One's own account."""
-    user = run.read(service.require_active, run.actor.user_id or 0)
+    user = run.read(service.get, run.actor.user_id or 0)
     return OneUserOut(user=UserOut.model_validate(user))
 
 

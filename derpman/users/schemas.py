@@ -74,6 +74,10 @@ class UserOut(Part):
     status_reason: str | None
     locale: str
     rental_expiry: datetime | None
+    no_renewal_at: datetime | None
+    no_renewal_reason: str | None
+    deregister_at: datetime | None
+    deregistered_at: datetime | None
     created_at: datetime
 
 

@@ -29,6 +29,8 @@ from derpman.users.models import Registration, User
 from derpman.users.states import TRANSITIONS, UserStatus
 
 LOCALES = ("zh-CN", "en")
+MAY_LOG_IN = (UserStatus.ACTIVE, UserStatus.CLOSING)
+"""Whoever closes his account may watch how far that is, and do nothing else."""
 
 
 def get(work: UnitOfWork, user_id: int) -> User:
@@ -99,6 +101,12 @@ def refuse_suspended(user: User, contact: str = "the administrators") -> None:
         raise Suspended(reason=user.status_reason or "", contact=contact)
     if user.status is not UserStatus.ACTIVE:
         raise Deregistered
+
+
+def refuse_login(user: User, contact: str) -> None:
+    """Raise Suspended or Deregistered for whoever cannot log in."""
+    if user.status not in MAY_LOG_IN:
+        refuse_suspended(user, contact)
 
 
 def is_renewable(user: User) -> bool:
