@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -501,6 +502,46 @@ def test_a_server_at_its_margin_is_moved_off_and_used_again_next_month(
     assert there not in [one.id for one in edge(containers.servers.candidates)]
     edge(service.end_margin_drains)
     assert there in [one.id for one in edge(containers.servers.candidates)]
+
+
+def test_several_movers_at_once_make_one_relay_per_slot(
+    edge: Edge, person: Callable[..., Person], activate: Activate, servers: list[int]
+) -> None:
+    people = [person(f"race{number}") for number in range(4)]
+    for one in people:
+        activate(one)
+    put(edge, servers[0], ServerStatus.DEAD)
+    hit = [one for one in people if [servers[0]] in slots(edge, one).values()]
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        Mover(edge, limits=MANY, after_seconds=0).step()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    Mover(edge, limits=MANY, after_seconds=0).step()
+    assert len(all_moves(edge)) == len(hit)
+    assert {one.status for one in all_moves(edge)} <= {MoveStatus.SWITCHED}
+    for one in people:
+        generations = sorted(len(some) for some in slots(edge, one).values())
+        assert generations == ([1, 1, 2] if one in hit else [1, 1, 1])
+
+
+def test_what_a_mover_left_half_done_another_takes_on(
+    edge: Edge, carl: Person, activate: Activate
+) -> None:
+    rental = activate(carl)
+    edge(move_orders.ask, rental_id=rental.id, slot=1, cause=Cause.ASKED)
+    Mover(edge, limits=MANY, after_seconds=None).step()  # and it is killed here
+    make_ready(edge)
+    Mover(edge, limits=MANY, after_seconds=None).step()
+    assert all_moves(edge)[0].status is MoveStatus.SWITCHED
+    assert edge(moves.go_on, move_id=all_moves(edge)[0].id) is MoveStatus.SWITCHED
+    assert len(rows(edge, select(AclVersion))) == 2, "told twice, done once"
 
 
 def test_asking_for_many_costs_few_statements(
