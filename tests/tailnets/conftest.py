@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ from tests.conftest import Person
 from tests.system.emulators.headscale import Headscale
 from tests.system.emulators.tailscale import Tailscale
 
-ANY = Outgoing(allow_private=True, timeout=1)
+ANY = Outgoing(allow_private=True, timeout=30)
+IMPATIENT = replace(ANY, timeout=0.5)
+"""Where the other side is silent: the test is the sooner over."""
 
 
 @pytest.fixture

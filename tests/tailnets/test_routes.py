@@ -57,28 +57,28 @@ def test_the_whole_way_to_a_pushed_acl(
 ) -> None:
     there.add_device("phone")
     link(client, carl, there)
-    post = {"headers": carl.headers}
-    first = client.post("/api/acl/push", json={}, **post)
+    me = carl.headers
+    first = client.post("/api/acl/push", json={}, headers=me)
     assert (first.status_code, first.json()["error"]["code"]) == (409, "acl.push_preview_first")
-    asked = client.post("/api/acl/push", json={"preview": True}, **post).json()["push"]
+    asked = client.post("/api/acl/push", json={"preview": True}, headers=me).json()["push"]
     follow("tailnets.")
-    seen = client.get(f"/api/acl/pushes/{asked['id']}", **post).json()["push"]
+    seen = client.get(f"/api/acl/pushes/{asked['id']}", headers=me).json()["push"]
     assert (seen["status"], seen["unregistered"]) == ("done", ["phone"])
     assert '"RegionID": 931' in seen["diff"]
-    refused = client.post("/api/acl/push", json={}, **post).json()["error"]
+    refused = client.post("/api/acl/push", json={}, headers=me).json()["error"]
     assert refused["code"] == "acl.push_confirm_unregistered"
     assert refused["params"] == {"names": ["phone"]}
-    pushed = client.post("/api/acl/push", json={"accept_unregistered": True}, **post).json()
+    pushed = client.post("/api/acl/push", json={"accept_unregistered": True}, headers=me).json()
     follow("tailnets.")
     assert '"RegionID": 931' in there.policy
-    [newest, _] = client.get("/api/acl/pushes", **post).json()["pushes"]
+    [newest, _] = client.get("/api/acl/pushes", headers=me).json()["pushes"]
     assert (newest["id"], newest["status"]) == (pushed["push"]["id"], "done")
     assert newest["allowed_actions"] == ["undo"]
-    undone = client.post(f"/api/acl/pushes/{newest['id']}/undo", **post)
+    undone = client.post(f"/api/acl/pushes/{newest['id']}/undo", headers=me)
     assert undone.status_code == 200
     follow("tailnets.")
     assert '"RegionID": 931' not in there.policy
-    with client.stream("GET", "/api/acl/link/events", **post) as _:
+    with client.stream("GET", "/api/acl/link/events", headers=me) as _:
         pass
 
 
