@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -310,7 +312,7 @@ func TestRelaysAreMadeAnewOnAnotherImageOneByOneAndBack(t *testing.T) {
 	p.awaitRelay(2, on(label))
 	process := s.processOf(2)
 
-	other := sendOtherImage(t, p)
+	other := sendOtherImage(t, p, nothingElse)
 	p.mustRefuse("remake.other_image", "remake", protocol.Remake{Relay: 1, Label: label})
 	p.mustRefuse("remake.no_relay", "remake", protocol.Remake{Relay: 3, Label: other})
 	p.mustAsk("remake", protocol.Remake{Relay: 1, Label: other}, nil)
@@ -334,8 +336,47 @@ func TestRelaysAreMadeAnewOnAnotherImageOneByOneAndBack(t *testing.T) {
 	}
 }
 
+func TestContainersAreMadeAnewOnAnotherImageAndBackFromABadOne(t *testing.T) {
+	_, _, p := startDocker(t)
+	p.apply(1, newRelayAt(t, 1, publicAddress), newRelayAt(t, 2, publicAddress))
+	on := func(label string) func(protocol.RelayStatus) bool {
+		return func(r protocol.RelayStatus) bool { return proven(r) && r.Label != nil && *r.Label == label }
+	}
+	p.awaitRelay(1, on(label))
+	second := *p.awaitRelay(2, on(label)).StartID
+	good := sendOtherImage(t, p, nothingElse)
+	p.mustAsk("remake", protocol.Remake{Relay: 1, Label: good}, nil)
+	p.awaitRelay(1, on(good))
+
+	bad := sendOtherImage(t, p, illegalInstruction)
+	p.mustAsk("remake", protocol.Remake{Relay: 1, Label: bad}, nil)
+	p.awaitRelay(1, func(r protocol.RelayStatus) bool { return r.State == protocol.Failed })
+	p.mustAsk("use_image", protocol.UseImage{Label: good}, nil)
+	p.mustAsk("remake", protocol.Remake{Relay: 1, Label: good}, nil)
+	p.awaitRelay(1, on(good)) // though a container of the bad image was there to be started again
+	if now := *p.awaitRelay(2, on(label)).StartID; now != second {
+		t.Fatal("the other relay was touched")
+	}
+}
+
+func nothingElse(binary []byte) []byte { return append(binary, 0) }
+
+// illegalInstruction makes a derper by all that is written in it, which ends at once.
+func illegalInstruction(binary []byte) []byte {
+	file, err := elf.NewFile(bytes.NewReader(binary))
+	if err != nil {
+		panic(err)
+	}
+	for _, program := range file.Progs {
+		if program.Type == elf.PT_LOAD && program.Vaddr <= file.Entry && file.Entry < program.Vaddr+program.Filesz {
+			copy(binary[program.Off+file.Entry-program.Vaddr:], "\x0f\x0b")
+		}
+	}
+	return binary
+}
+
 // sendOtherImage gives the node an image with another derper and answers its label.
-func sendOtherImage(t *testing.T, p *panel) string {
+func sendOtherImage(t *testing.T, p *panel, change func([]byte) []byte) string {
 	t.Helper()
 	folder := t.TempDir()
 	content, err := os.ReadFile(derperBinary)
@@ -343,7 +384,7 @@ func sendOtherImage(t *testing.T, p *panel) string {
 		t.Fatal(err)
 	}
 	derper := filepath.Join(folder, "derper")
-	if err := os.WriteFile(derper, append(content, 0), 0o755); err != nil { // works as before
+	if err := os.WriteFile(derper, change(content), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	before, beforeLabel := archive, label

@@ -48,7 +48,7 @@ type Relay struct {
 	checks  *protocol.Checks
 	session *session
 	stance  stance // what the goroutine last acted upon
-	remake  string // label of the image it is to be made anew from, once
+	remake  string // label of the image it is to be made anew from
 
 	// Of the relay's goroutine alone.
 	failures  int       // starts in a row that did not last
@@ -104,13 +104,18 @@ func (r *Relay) Remake(label string) {
 	r.Wake()
 }
 
-// outdated says, once, that the relay was asked to be made anew from another image.
-func (r *Relay) outdated(session *session) bool {
+// asked is the label that Remake named and that the relay was not yet made from.
+func (r *Relay) asked() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	asked := r.remake
+	return r.remake
+}
+
+// answered: the relay was made anew, whatever became of it.
+func (r *Relay) answered() {
+	r.mu.Lock()
 	r.remake = ""
-	return asked != "" && session.instance.Label != asked
+	r.mu.Unlock()
 }
 
 // Wanted is what Want last said.

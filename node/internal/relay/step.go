@@ -112,6 +112,7 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 	r.mu.Lock()
 	session := r.session
 	r.mu.Unlock()
+	asked := r.asked()
 	var running *runtime.Instance
 	alive := false
 	for i, instance := range found {
@@ -120,20 +121,27 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 		switch {
 		case run && instance.Spec == spec && instance.Condition == runtime.Running && (ours || (session == nil && running == nil)):
 			running = &found[i]
-		case ours, instance.Spec == spec && instance.Condition == runtime.Ended && run:
+		case ours, instance.Spec == spec && instance.Condition == runtime.Ended && run && (asked == "" || asked == instance.Label):
 			// The former is stopped properly below, the latter is what Start starts again.
 		default:
 			r.discard(ctx, instance)
 		}
 	}
 	if session == nil {
+		if asked != "" {
+			r.failures, r.notBefore = 0, time.Time{} // of the image before
+		}
 		return running
+	}
+	outdated := asked != "" && session.instance.Label != asked
+	if !outdated {
+		r.answered()
 	}
 	reason := session.brokenBy()
 	switch {
 	case !alive:
 		r.lost(session)
-	case run && reason != "":
+	case run && reason != "" && !outdated:
 		if time.Since(session.begun) > 2*fullEvery {
 			r.failures = 0 // it did well for a while
 		}
@@ -142,7 +150,7 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 			r.env.Journal.Event(r.ID, "check_failed", map[string]any{"reason": reason, "restarted": true})
 		}
 		running = nil
-	case run && (session.instance.Spec != spec || r.outdated(session)):
+	case run && (session.instance.Spec != spec || outdated):
 		r.set(protocol.Starting, "")
 		r.end(ctx, session)
 		r.failures, r.notBefore = 0, time.Time{}
@@ -229,6 +237,7 @@ func (r *Relay) start(ctx context.Context, spec runtime.Spec, stand stance) time
 		}
 		return r.notBefore
 	}
+	r.answered()
 	r.door.Open()
 	r.follow(ctx, instance, spec, stand.rate)
 	return now.Add(sweep)

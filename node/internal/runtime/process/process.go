@@ -92,7 +92,7 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 	}
 	label, err := r.Label(ctx)
 	if err != nil {
-		return runtime.Instance{}, err
+		label = "" // a derper that does not tell what it is may still run
 	}
 	output, err := openLog(filepath.Join(spec.Folder, "derper.log"))
 	if err != nil {
