@@ -16,7 +16,6 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Integer, Text, types
 from sqlalchemy.dialects import mysql
 
@@ -117,9 +116,9 @@ class Body(BaseModel):
         annotation = cls.model_fields[info.field_name or ""].annotation
         kinds = {annotation, *get_args(annotation)}
         if bool in kinds and not isinstance(value, bool | None):
-            raise PydanticCustomError("bool_type", "true or false is needed")
+            raise ValueError("true or false is needed")
         if int in kinds and isinstance(value, bool | str) and not kinds & {bool, str}:
-            raise PydanticCustomError("int_type", "a whole number is needed")
+            raise ValueError("a whole number is needed")
         return value
 
 
