@@ -240,6 +240,8 @@ def _rental(number: int, plan_id: int, now: datetime) -> dict[str, Any]:
         "device_limit": 5,
         "over_quota": OverQuota.THROTTLE,
         "throttle_bytes_per_second": 125_000,
+        "period": 1,
+        "period_from": now,
         "version": 1,
     }
 
@@ -252,6 +254,7 @@ def _period(number: int, now: datetime) -> dict[str, Any]:
         "status": PeriodStatus.OPEN,
         "open_rental_id": number,
         "starts_at": now,
+        "planned_at": now,
         "ends_at": now + PERIOD,
         "plan_bytes": 200 * GIGABYTE,
         "granted_bytes": 0,

