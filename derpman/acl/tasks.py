@@ -9,7 +9,6 @@ import structlog
 from celery import shared_task
 
 from derpman.acl import mails, overlap, queries, usage
-from derpman.kit.errors import DomainError
 from derpman.kit.tasks import Task
 from derpman.kit.work import UnitOfWork
 
@@ -54,5 +53,5 @@ def attend_due(self: Task) -> None:
     for version_id in self.edge.read(queries.superseded_due, limit=BATCH):
         try:
             self.edge(overlap.attend, version_id=version_id, grace=grace)
-        except DomainError:  # of one customer; the others go on
+        except Exception:  # of one customer; the others go on
             log.exception("version not attended", id=version_id)

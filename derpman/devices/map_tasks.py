@@ -8,7 +8,6 @@ import structlog
 from celery import shared_task
 
 from derpman.devices import maps
-from derpman.kit.errors import DomainError
 from derpman.kit.tasks import Task
 
 log = structlog.get_logger(__name__)
@@ -25,5 +24,5 @@ def watch_maps(self: Task) -> None:
         for seen in found:
             try:
                 self.edge(maps.note, seen=seen, settle=settle)
-            except DomainError:  # of one customer; the others go on
+            except Exception:  # of one customer; the others go on
                 log.exception("map not written down", user=seen.user_id)

@@ -10,7 +10,6 @@ from celery import shared_task
 
 from derpman.acl import queries
 from derpman.acl.states import RotationStatus
-from derpman.kit.errors import DomainError
 from derpman.kit.tasks import Task
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.rentals import rotation
@@ -31,7 +30,7 @@ def rotate(self: Task) -> None:
     for version_id in self.edge.read(queries.rotation_due, limit=BATCH):
         try:
             self.edge(rotation.enqueue_due, version_id=version_id)
-        except DomainError:
+        except Exception:  # as below
             log.exception("rotation not queued", version=version_id)
     left = per_minute - self.edge.read(_begun_lately)
     _each(self.edge, RotationStatus.QUEUED, _begin, limit=left)
@@ -58,5 +57,5 @@ def _each(
     for rotation_id in ids:
         try:
             step(run, rotation_id)
-        except DomainError:  # of one customer; the others go on
+        except Exception:  # of one customer; the others go on
             log.exception("rotation not moved", id=rotation_id)
