@@ -35,7 +35,6 @@ from derpman.tailnets import service as tailnets
 from derpman.tailnets.control import ControlFailure, Peer
 from derpman.tailnets.models import TailnetLink
 from derpman.tailnets.service import Access
-from derpman.tailnets.states import LinkStatus
 from derpman.tailnets.tailscale import DEVICES_SCOPE
 from derpman.users import service as users
 
@@ -197,7 +196,7 @@ def look_for(work: UnitOfWork, *, knock_id: int) -> bool:
     link = None if knock is None else tailnets.find(work, user_id=knock.user_id)
     if knock is None or link is None or not link.wants_devices:
         return False
-    if knock.status is not KnockStatus.WAITING or link.status is LinkStatus.REFUSED:
+    if knock.status is not KnockStatus.WAITING or tailnets.is_refused(link, DEVICES_SCOPE):
         return False
     knock.is_looked_for = True
     pause = LOOK_AGAIN * 2 ** min(link.fruitless, 8)

@@ -229,6 +229,15 @@ def access(work: UnitOfWork, *, link_id: int) -> Access | None:
     )
 
 
+def is_refused(link: TailnetLink, scope: str) -> bool:
+    """Tell whether the control server refuses what needs a scope; another one may be missing."""
+    if link.status is not LinkStatus.REFUSED:
+        return False
+    if link.error != Trouble.SCOPE_MISSING:
+        return True
+    return json.loads(link.error_params or "{}").get("scope") == scope
+
+
 def record_success(work: UnitOfWork, *, link_id: int, generation: int, scope: str = "") -> None:
     """Write down that the control server did what was asked: all of it, or what needs a scope.
 
@@ -238,10 +247,8 @@ def record_success(work: UnitOfWork, *, link_id: int, generation: int, scope: st
     if link is None:
         return
     link.succeeded_at, link.failures, link.paused_until = work.now, 0, None
-    if scope and link.error == Trouble.SCOPE_MISSING:
-        missing = json.loads(link.error_params or "{}").get("scope")
-        if missing != scope:
-            return
+    if scope and link.error == Trouble.SCOPE_MISSING and not is_refused(link, scope):
+        return
     if link.status is not LinkStatus.WORKING:
         link.status = next_state(LINK_TRANSITIONS, link.status, "succeed")
         link.look_at = work.now if link.wants_devices else None

@@ -505,6 +505,21 @@ def test_a_refused_link_does_not_keep_the_customer_waiting(
     assert "device_refused" in [one.template for one in mails(carl.email)]
 
 
+def test_a_missing_scope_for_pushing_keeps_no_device_out(
+    edge: Edge, link: Link, look, follow, there: Tailscale, knock, names, link_now, clock
+) -> None:
+    there.scopes = "devices:core:read"
+    link(wants_push=True)
+    follow("tailnets.")
+    look(0)
+    assert (link_now().status, link_now().error) == (LinkStatus.REFUSED, "link.scope_missing")
+    clock.advance(seconds=20)
+    there.add_device("new")
+    knock("new")
+    follow("devices.")
+    assert names() == ["new"]
+
+
 def test_nobody_is_looked_at_without_service(
     edge: Edge, link: Link, look, there: Tailscale, rental: Rental, names
 ) -> None:
