@@ -30,7 +30,7 @@ from derpman.finance.money_schemas import (
 from derpman.finance.order_routes import addresses_of
 from derpman.finance.statistics import Line
 from derpman.kit.csvfile import CSV, csv_file
-from derpman.kit.http import RunAdmin, RunPublic, RunSuperAdmin
+from derpman.kit.http import RunAdmin, RunPublic, RunSuperAdmin, RunSuperAdminFresh
 from derpman.kit.money import yuan
 from derpman.kit.work import Edge, UnitOfWork
 
@@ -93,14 +93,14 @@ def list_channels(request: Request, run: RunSuperAdmin) -> ChannelsOut:
 
 
 @router.post("/channels/alipay")
-def set_alipay(request: Request, run: RunSuperAdmin, body: SetAlipay) -> OneChannelOut:
+def set_alipay(request: Request, run: RunSuperAdminFresh, body: SetAlipay) -> OneChannelOut:
     """Set Alipay's credentials and switch it on or off."""
     given = None if body.credentials is None else body.credentials.model_dump()
     return _set_gateway(request, run, Method.ALIPAY, body.version, body.is_enabled, given)
 
 
 @router.post("/channels/wechat")
-def set_wechat(request: Request, run: RunSuperAdmin, body: SetWeChat) -> OneChannelOut:
+def set_wechat(request: Request, run: RunSuperAdminFresh, body: SetWeChat) -> OneChannelOut:
     """Set WeChat Pay's credentials and switch it on or off."""
     given = None if body.credentials is None else body.credentials.model_dump()
     return _set_gateway(request, run, Method.WECHAT, body.version, body.is_enabled, given)
@@ -108,7 +108,7 @@ def set_wechat(request: Request, run: RunSuperAdmin, body: SetWeChat) -> OneChan
 
 @router.post("/channels/{method}")
 def set_account(
-    request: Request, run: RunSuperAdmin, method: Method, body: SetAccount
+    request: Request, run: RunSuperAdminFresh, method: Method, body: SetAccount
 ) -> OneChannelOut:
     """Set the receiving account that is shown for transfers."""
     channel = run(channels.set_account, method=method, **body.model_dump())

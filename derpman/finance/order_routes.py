@@ -38,7 +38,7 @@ from derpman.finance.order_schemas import (
     WalletOut,
 )
 from derpman.kit.csvfile import CSV, csv_file
-from derpman.kit.http import Guarded, RunAdmin, RunSuperAdmin, RunUser
+from derpman.kit.http import Guarded, RunAdmin, RunAdminFresh, RunSuperAdminFresh, RunUser
 from derpman.kit.paging import PageQuery
 from derpman.kit.throttle import Limit
 from derpman.kit.types import IdValue, Line
@@ -174,7 +174,9 @@ def renew_order(request: Request, run: RunAdmin, order_id: IdValue, body: Becaus
 
 
 @router.post("/orders/{order_id}/refund")
-def refund_order(request: Request, run: RunAdmin, order_id: IdValue, body: Refund) -> OneOrderOut:
+def refund_order(
+    request: Request, run: RunAdminFresh, order_id: IdValue, body: Refund
+) -> OneOrderOut:
     """Give money of an order back to the wallet, all of it or a part."""
     run(settling.refund, order_id=order_id, **body.model_dump())
     return _shown(request, run, order_id)
@@ -234,7 +236,7 @@ def show_statement_of(
 
 
 @router.post("/entries/{entry_id}/reverse")
-def reverse_entry(run: RunSuperAdmin, entry_id: IdValue, body: Because) -> EntryOut:
+def reverse_entry(run: RunSuperAdminFresh, entry_id: IdValue, body: Because) -> EntryOut:
     """Book the opposite of a compensation or top-up that was a mistake."""
     return EntryOut(entry_id=run(ledger.reverse, entry_id=entry_id, reason=body.reason).id)
 

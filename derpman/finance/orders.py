@@ -218,7 +218,9 @@ def lock(work: UnitOfWork, order_id: int) -> Order:
 def lock_of(work: UnitOfWork, order: Order) -> Order:
     """Return an order with its customer and itself locked, whoever asks: for what comes in."""
     users.lock(work, order.user_id)
-    return work.session.get_one(Order, order.id, with_for_update=True, populate_existing=True)
+    # Not by `Session.get`: it takes an order that changed since it was read for a conflict.
+    locked = select(Order).where(Order.id == order.id).with_for_update()
+    return work.session.scalars(locked.execution_options(populate_existing=True)).one()
 
 
 def pay(work: UnitOfWork, *, order_id: int, method: Method) -> Order:
