@@ -48,6 +48,12 @@ TEXTS: dict[str, Text] = {
         zh="有 {waiting} 个中继等待迁移：一小时内自动迁移已超过全部中继的 {percent}%。"
         "请检查服务器，其余的请手动迁移",
     ),
+    "move_failed": Text(
+        en="Relay {slot} of user {user_id} could not be moved: the next relay did not come up on "
+        "{tries} servers. See the servers' logs",
+        zh="用户 {user_id} 的中继 {slot} 迁移失败：新中继在 {tries} 台服务器上均未启动，"
+        "请查看服务器日志",
+    ),
     "moves_stuck": Text(
         en="Relay {slot} of user {user_id} cannot leave server {server_id}: {error}. Add servers, "
         "or capacity",

@@ -43,6 +43,8 @@ MOST_OBSERVERS = 5
 MOST_TARGETS = 5
 AT_ONCE = 2
 """Relays of a server that are tried at each look."""
+THOROUGH_EVERY = 10
+"""Each so manieth look asks for TLS with the pin too, and each after a miss: TCP costs less."""
 ASKED_ABOUT = (ServerStatus.SUSPECT, ServerStatus.UNHEALTHY, ServerStatus.RECOVERING)
 log = structlog.get_logger(__name__)
 
@@ -128,7 +130,10 @@ class Prober:
         sight.number += 1
         number, began = sight.number, time.monotonic()
         relays = _some(self._relays.get(patient.id, []), number)
-        contact, outside = await asyncio.gather(_contact(link), _outside(patient, relays))
+        is_thorough = number % THOROUGH_EVERY == 0 or sight.outside_misses > 0
+        contact, outside = await asyncio.gather(
+            _contact(link), _outside(patient, relays, is_thorough=is_thorough)
+        )
         if outside is None:
             outside = contact
         if time.monotonic() - began > TRY_SECONDS + SLOW_SECONDS:
@@ -300,7 +305,7 @@ async def _node_ms(node: NodeClient | None, seconds: float) -> float | None:
     return (time.monotonic() - began) * 1000
 
 
-async def _outside(patient: Patient, relays: Sequence[Relay]) -> bool | None:
+async def _outside(patient: Patient, relays: Sequence[Relay], *, is_thorough: bool) -> bool | None:
     """Tell whether any of these relays is reached, or the server at all when it has none."""
     if patient.transport is Transport.FAKE:
         return None
@@ -308,15 +313,19 @@ async def _outside(patient: Patient, relays: Sequence[Relay]) -> bool | None:
         if patient.transport is not Transport.SSH:
             return None
         return await eyes.tcp_ms(patient.ssh_ip, patient.ssh_port, TRY_SECONDS) is not None
-    return any(await asyncio.gather(*(_is_reached(one) for one in relays)))
+    return any(await asyncio.gather(*(_is_reached(one, is_thorough) for one in relays)))
 
 
-async def _is_reached(relay: Relay) -> bool:
-    tcp, stun = await asyncio.gather(
-        eyes.tcp_ms(relay.address, relay.port, TRY_SECONDS),
-        eyes.stun_ms(relay.address, relay.port, TRY_SECONDS),
+async def _is_reached(relay: Relay, is_thorough: bool) -> bool:
+    """Tell whether STUN and TCP answer, and with `is_thorough` TLS with the relay's own pin."""
+    address, port = relay.address, relay.port
+    stream = (
+        eyes.tls_ms(address, port, relay.pin, TRY_SECONDS)
+        if is_thorough
+        else eyes.tcp_ms(address, port, TRY_SECONDS)
     )
-    return tcp is not None and stun is not None
+    found, stun = await asyncio.gather(stream, eyes.stun_ms(address, port, TRY_SECONDS))
+    return found is not None and stun is not None
 
 
 def _some(relays: Sequence[Relay], number: int) -> list[Relay]:
@@ -337,8 +346,8 @@ async def _seen_from(
     async with asyncio.timeout(VOTE_MS / 1000 + TRY_SECONDS):
         results = await node.probe([target for _, target in flat], timeout_ms=VOTE_MS)
     for (server_id, target), result in zip(flat, results, strict=False):
-        is_there = result.tcp_ms is not None and (
-            "stun_port" not in target or result.stun_ms is not None
-        )
+        is_there = result.tcp_ms is not None
+        if "stun_port" in target:
+            is_there = is_there and result.tls is not False and result.stun_ms is not None
         reached[server_id] = bool(reached[server_id]) or is_there
     return reached

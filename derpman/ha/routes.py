@@ -30,7 +30,7 @@ from derpman.ha.schemas import (
     TrendPart,
 )
 from derpman.ha.service import Limits
-from derpman.kit.http import RunAdmin
+from derpman.kit.http import RunAdmin, RunAdminFresh
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
 from derpman.monitoring import queries as monitoring
@@ -100,7 +100,7 @@ def undrain(run: RunAdmin, server_id: IdValue) -> DoneOut:
 
 
 @server_router.post("/{server_id}/remove")
-def remove(run: RunAdmin, server_id: IdValue, body: RemoveServer) -> RemovedOut:
+def remove(run: RunAdminFresh, server_id: IdValue, body: RemoveServer) -> RemovedOut:
     """Remove it: at once when it carries no relays, else, with `move`, when they are elsewhere."""
     if body.move:
         asked = run(service.leave, server_id=server_id, reason=body.reason, at_once=body.at_once)
@@ -110,7 +110,7 @@ def remove(run: RunAdmin, server_id: IdValue, body: RemoveServer) -> RemovedOut:
 
 
 @server_router.post("/{server_id}/give_up")
-def give_up(run: RunAdmin, server_id: IdValue, body: GiveUp) -> MovedOut:
+def give_up(run: RunAdminFresh, server_id: IdValue, body: GiveUp) -> MovedOut:
     """Believe it stolen: its relays get new keys elsewhere, and it is never trusted again."""
     return MovedOut(moves=run(service.give_up, server_id=server_id, reason=body.reason))
 

@@ -168,7 +168,13 @@ def go_on(work: UnitOfWork, *, move_id: int) -> MoveStatus:
         move.due_at, move.to_placement_id, move.to_server_id = work.now + TRY_AGAIN, None, None
         move.error = "moves.not_ready"
         if move.tries >= MOST_TRIES:
-            _report_stuck(work, move)
+            alerts.raise_alert(
+                work,
+                alert_type="move_failed",
+                severity=Severity.CRITICAL,
+                object_key=f"{move.rental_id}:{move.slot}",
+                params={"user_id": move.user_id, "slot": move.slot, "tries": move.tries},
+            )
             return _close(work, move, "fail")
     work.session.flush()
     return move.status
@@ -192,6 +198,8 @@ def _switch(
         cutoff.shorten(work, user_id=rental.user_id, pin=old.pin, until=until)
     elif server.leaving_at is not None or server.status is ServerStatus.GIVEN_UP:
         _drop(work, server, old)
+    key = f"{move.rental_id}:{move.slot}"
+    alerts.resolve_alert(work, alert_type="move_failed", object_key=key)
     facts = {
         "slot": move.slot,
         "cause": move.cause,

@@ -163,6 +163,8 @@ class ProbeResult(_Message):
     address: Word
     port: int
     tcp_ms: Number | None = None
+    tls: bool | None = None
+    """Whether it speaks TLS, whatever its certificate."""
     stun_ms: Number | None = None
     token_tcp: bool | None = None
     token_udp: bool | None = None

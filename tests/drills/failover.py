@@ -18,7 +18,7 @@ from tests.drills.main_job import add_servers
 from tests.system.fleet import Fleet, Server
 from tests.system.gap import Watch
 from tests.system.processes import NotInTime, wait_until
-from tests.system.tailnet import Client, Control
+from tests.system.tailnet import Control
 
 BUDGET_S = 300
 FOLLOW_SECONDS = 0.2
@@ -83,10 +83,15 @@ class Scene:
     def id_of(self, server: Server) -> int:
         return self.ids[server.address]
 
-    def home_of(self, tenant: Tenant, client: Client) -> tuple[Server, dict[str, Any]]:
-        """The server and the slot that a client's home is, as its own map has it."""
-        home = client.wait_for_home()
-        node = tenant.one.control.derp_map()["Regions"][str(home)]["Nodes"][0]
+    def relay_in_use(self, tenant: Tenant) -> tuple[Server, dict[str, Any]]:
+        """The server and the slot through which the first device reaches the second.
+
+        A device is reached through its home, and a ping says which that is now; what the control
+        server was told may be older.
+        """
+        code = tenant.one.wait_for_ping(tenant.two, 60)
+        regions = tenant.one.control.derp_map()["Regions"].values()
+        node = next(one for one in regions if one["RegionCode"] == code)["Nodes"][0]
         slot = next(
             one
             for one in self.running(tenant)
@@ -136,7 +141,7 @@ def play(drill: Drill) -> None:
 def relay_dies(scene: Scene, tenant: Tenant, what: str) -> float:
     """Kill the home relay's process; return the longest silence between the devices."""
     scene.settle(tenant)
-    server, slot = scene.home_of(tenant, tenant.two)
+    server, slot = scene.relay_in_use(tenant)
     relay = f"relay-{slot['container_id']}-"
     [name] = server.docker(
         "ps", "--filter", f"name={relay}", "--format", "{{.Names}}"
@@ -176,8 +181,9 @@ def panel_is_down(scene: Scene) -> None:
 def relay_dies_blind(scene: Scene) -> float:
     """The same while nobody can be asked where the relay is: its port says it."""
     tenant = scene.pushed
-    home = tenant.two.wait_for_home()
-    node = tenant.two.control.derp_map()["Regions"][str(home)]["Nodes"][0]
+    code = tenant.one.wait_for_ping(tenant.two, 60)
+    regions = tenant.one.control.derp_map()["Regions"].values()
+    node = next(one for one in regions if one["RegionCode"] == code)["Nodes"][0]
     server = next(one for one in scene.fleet.servers if one.address == node["IPv4"])
     names = server.docker("ps", "--filter", "name=relay-", "--format", "{{.Names}}").stdout.split()
     name = next(one for one in names if f":{node['DERPPort']}" in arguments_of(server, one))
@@ -205,7 +211,7 @@ def one_host_vanishes(scene: Scene) -> float:
     drill, tenant = scene.drill, scene.pushed
     scene.wait_until_healthy()
     scene.settle(tenant)
-    server, slot = scene.home_of(tenant, tenant.two)
+    server, slot = scene.relay_in_use(tenant)
     known = {move["id"] for move in scene.moves()}
     with (
         drill.step(f"{server.name} vanishes, home of slot {slot['slot']}"),
@@ -219,7 +225,7 @@ def one_host_vanishes(scene: Scene) -> float:
         parts(scene, server, slot, known, began)
     finally:
         server.return_()
-    homed, new = scene.home_of(tenant, tenant.two)
+    homed, new = scene.relay_in_use(tenant)
     drill.say(f"home is now on {homed.name}, silence {watch.gap.longest_gap_s} s")
     drill.check("home_is_elsewhere", homed is not server, "home is where it was")
     drill.check("region_redefined", True if new["slot"] != slot["slot"] else (
@@ -265,7 +271,7 @@ def hand_pasted(scene: Scene) -> None:
     drill, tenant = scene.drill, scene.pasting
     scene.wait_until_healthy()
     scene.settle(tenant)
-    server, slot = scene.home_of(tenant, tenant.two)
+    server, slot = scene.relay_in_use(tenant)
     with (
         drill.step(f"{server.name} vanishes under a customer who pastes by hand"),
         Watch(tenant.one, tenant.two) as watch,
@@ -322,7 +328,7 @@ def nothing_moves_for_nothing(scene: Scene) -> None:
     scene.wait_until_healthy()
     drill.figure("cut_off_moves", len(scene.moves()) - before, equals=0)
 
-    server, slot = scene.home_of(scene.pushed, scene.pushed.two)
+    server, slot = scene.relay_in_use(scene.pushed)
     scene.settle(scene.pushed)
     known = {move["id"] for move in scene.moves()}
     cycles = drill.scaled(6, least=2)

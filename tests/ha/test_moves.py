@@ -278,9 +278,16 @@ def test_a_next_relay_that_does_not_come_up_is_given_up_and_another_place_tried(
         assert all_moves(edge)[0].tries == tries
         clock.advance(seconds=16)
     assert all_moves(edge)[0].status is MoveStatus.FAILED
+    mover.sweep()
+    assert "move_failed" in open_alerts(edge), "until one succeeds"
     version = edge.read(acl.current, user_id=carl.id)
     assert version is not None
     assert version.number == 1
+    edge(move_orders.ask, rental_id=rental.id, slot=1, cause=Cause.ASKED)
+    mover.step()
+    make_ready(edge)
+    mover.step()
+    assert "move_failed" not in open_alerts(edge)
 
 
 def test_a_server_that_dies_while_the_next_relay_starts_is_not_waited_for(
