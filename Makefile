@@ -24,22 +24,22 @@ help: ## list the targets
 
 .PHONY: setup
 setup: ## make the clone ready to be run and tested
-	@tools/setup.sh dev node debian
+	@tools/setup.sh dev node web debian
 
 .PHONY: run
-run: ## the demo on this machine: API, workers, scheduler and three nodes that really relay
-	@tools/setup.sh run node
+run: ## the demo on this machine: pages, API, workers, scheduler and three nodes that really relay
+	@tools/setup.sh run node web
 	@$(bin)/derpman run --demo
 
 ##@ Test
 
 .PHONY: test
 test: ## everything; what CI runs (root and Debian for the whole of it)
-	@tools/setup.sh dev node debian
-	@tools/stages.sh check test-mysql test-postgres test-go test-system drills
+	@tools/setup.sh dev node web debian
+	@tools/stages.sh check test-mysql test-postgres test-go test-web test-system drills
 
 .PHONY: check
-check: check-format check-lint check-types check-imports check-locks check-deps check-migrations check-generated check-go test-unit ## the fast half: format, lint, types, layers, generated files, tests on SQLite
+check: check-format check-lint check-types check-imports check-locks check-deps check-migrations check-generated check-go check-web test-unit ## the fast half: format, lint, types, layers, generated files, tests on SQLite
 
 .PHONY: ready
 ready:
@@ -62,6 +62,12 @@ test-go: ready ## the node's tests, with real derper and, as root, a private doc
 	@tools/setup.sh node debian
 	@tools/go -C node mod download
 	DERPMAN_DERPER=$(CURDIR)/build/derper $(beside_dockerd) tools/go -C node test -count=1 -p 1 ./...
+
+.PHONY: test-web
+test-web: ready ## the web pages in a real browser against the demo: stories, pictures, axe
+	@tools/setup.sh node debian
+	@WEB=needed tools/setup.sh web
+	@$(bin)/python -m tests.system.website npm --prefix web run --silent e2e
 
 .PHONY: test-system
 test-system: ready ## tests on the fleet: real servers, relays, clients and services (root)
@@ -123,6 +129,13 @@ check-go: ready ## Go code is formatted and vetted
 	  [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
 	@for module in $(go_modules); do echo "go vet $$module"; tools/go -C $$module vet ./...; done
 
+.PHONY: check-web
+check-web: ready ## the web pages: types, format, lint, texts in both languages, weight of the first load
+	@tools/setup.sh web
+	@if [ -d web/node_modules ]; then npm --prefix web run --silent check; \
+	  else echo "check-web: left out, Node.js 20 is missing"; fi
+	@$(pytest) tests/web
+
 ##@ Tend
 
 .PHONY: fmt
@@ -130,14 +143,15 @@ fmt: ready ## format all code
 	$(bin)/ruff format
 	$(bin)/ruff check --fix --quiet
 	"$$(tools/go env GOROOT)/bin/gofmt" -w $(go_modules)
+	@[ ! -d web/node_modules ] || npm --prefix web run --silent format
 
 .PHONY: openapi
 openapi: ready ## write openapi.json
 	$(bin)/python tools/generate.py openapi.json
 
 .PHONY: docs
-docs: ready ## write docs/states.md, docs/settings.md and .env.example
-	$(bin)/python tools/generate.py docs/states.md docs/settings.md .env.example
+docs: ready ## write docs/states.md, docs/settings.md, docs/permissions.md and .env.example
+	$(bin)/python tools/generate.py docs/states.md docs/settings.md docs/permissions.md .env.example
 
 .PHONY: migration
 migration: ready ## write a migration from changed models: NAME="count devices"
@@ -151,5 +165,5 @@ lock: ready ## resolve the dependencies again, within pyproject.toml
 
 .PHONY: clean
 clean: ## remove what was built; .venv and data stay
-	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find derpman tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Makes a clone ready to run or to be tested: tools/setup.sh [run] [dev] [node] [debian]
+# Makes a clone ready to run or to be tested: tools/setup.sh [run] [dev] [node] [web] [debian]
 #
 #   run     .venv with what the product needs
 #   dev     .venv with that and the tools of the tests
 #   node    derpman-node, derper and the relay image, in build/ (after run or dev)
+#   web     the web pages, in web/dist; left out, and said so, where Node.js 20 is missing
 #   debian  the Debian packages that only the system tests need
 #
 # Each part compares a digest of what it depends on with that of its last success: a second run
@@ -82,6 +83,37 @@ build_node() {
   echo "${want##* }" >"$stamp"
 }
 
+has_nodejs() { node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null && works npm; }
+
+build_web() {
+  local stamp=build/.set-up-web want packages=build/.set-up-web-packages locked
+  if ! has_nodejs; then
+    say "Node.js 20 or newer is missing: the web pages are not built, the API works alone"
+    [ "${WEB:-}" != needed ] || exit 1
+    return 0
+  fi
+  locked=$(digest web/package-lock.json tools/setup.sh)
+  if ! is_done $packages "$locked" || [ ! -d web/node_modules ]; then
+    say "installing the locked packages of the web pages"
+    # Scripts of packages do not run, and Playwright brings no browser of its own.
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix web ci --ignore-scripts --no-audit --no-fund \
+      >build/log/npm 2>&1 || { tail -n 20 build/log/npm >&2; fail "npm ci failed; the whole log is build/log/npm"; }
+    echo "$locked" >$packages
+  fi
+  want=$({
+    node --version
+    find web -type f ! -path 'web/node_modules/*' ! -path 'web/dist/*' ! -path 'web/tests/*' \
+      ! -name schema.d.ts -print0 | sort -z | xargs -0 cat
+    cat openapi.json
+  } | digest -)
+  [ -s web/dist/index.html ] || want="web/dist is missing, $want"
+  if is_done $stamp "$want"; then return; fi
+  say "building the web pages"
+  npm --prefix web run --silent build >build/log/web 2>&1 ||
+    { tail -n 20 build/log/web >&2; fail "the web pages could not be built; the whole log is build/log/web"; }
+  echo "${want##* }" >$stamp
+}
+
 # What the system tests use: a command that shows it is there, its package, the tests that need it.
 needed_programs() {
   cat <<'T'
@@ -93,6 +125,7 @@ sudo sudo adding servers
 mariadbd mariadb-server everything on MariaDB
 redis-server redis-server Celery with Redis
 initdb postgresql everything on PostgreSQL
+chromium chromium the web pages in a browser
 T
 }
 
@@ -141,7 +174,8 @@ for part in "${@:-run}"; do
       install_python run requirements.lock ;;
     dev) install_python dev requirements-dev.lock ;;
     node) build_node ;;
+    web) build_web ;;
     debian) install_debian ;;
-    *) fail "unknown part '$part'; the parts are: run dev node debian" ;;
+    *) fail "unknown part '$part'; the parts are: run dev node web debian" ;;
   esac
 done

@@ -8,6 +8,9 @@ const LIMIT_KB = 350;
 const STARTS = [
   "index.html",
   "src/shared/i18n/zh-CN/index.ts",
+  "node_modules/antd/locale/zh_CN.js",
+  "src/app/Door.tsx",
+  "src/features/door/LoginPage.tsx",
   "src/app/Shell.tsx",
   "src/features/home/HomePage.tsx",
 ];

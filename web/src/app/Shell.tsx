@@ -5,6 +5,7 @@ import { Button, Drawer } from "antd";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
+import { Prover } from "@/shared/auth/proof";
 import { isStaff, meQuery } from "@/shared/auth/session";
 import { homeKey, overviewKey } from "@/shared/live/keys";
 import { useLive } from "@/shared/live/useLive";
@@ -79,6 +80,7 @@ export function Shell() {
           <Outlet />
         </main>
       </div>
+      <Prover />
       <Drawer
         open={open}
         onClose={() => setOpen(false)}

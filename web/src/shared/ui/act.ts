@@ -1,6 +1,7 @@
 import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
 import { App } from "antd";
 import { useTranslation } from "react-i18next";
+import { withProof } from "@/shared/auth/proof";
 import { errorText } from "@/shared/i18n";
 
 /** A call that changes something: says how it went, and reads again what it changed. */
@@ -15,7 +16,7 @@ export function useAct<Input, Output>(options: {
   const client = useQueryClient();
   const { message } = App.useApp();
   return useMutation({
-    mutationFn: options.call,
+    mutationFn: (input: Input) => withProof(() => options.call(input)),
     onSuccess: async (output, input) => {
       await Promise.all(
         (options.changes ?? []).map((queryKey) => client.invalidateQueries({ queryKey })),

@@ -130,7 +130,6 @@ function Colours({ isDark }: { isDark: boolean }) {
       surface: token.colorBgContainer,
       ground: token.colorBgLayout,
       primary: token.colorPrimary,
-      tint: token.colorPrimaryBg,
       link: token.colorLink,
       good: token.colorSuccess,
       bad: token.colorError,

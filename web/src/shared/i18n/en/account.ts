@@ -28,6 +28,10 @@ export const account: typeof texts = {
     endOthersText: "Every browser and program but this one has to log in again.",
     endedOthers: "Log-ins ended: {{count}}.",
   },
+  proof: {
+    title: "Show that it is you",
+    text: "What you are about to do weighs much. Enter your password; you are not asked again for some minutes.",
+  },
   login: {
     title: "Log in",
     submit: "Log in",
@@ -36,6 +40,8 @@ export const account: typeof texts = {
     noAccount: "No account yet?",
     hasAccount: "Have an account?",
     loggedOut: "You are no longer logged in. Log in again.",
+    code: "Code of your app",
+    codeHint: "Six digits of your authenticator app, or one of your recovery codes.",
   },
   register: {
     title: "Register",

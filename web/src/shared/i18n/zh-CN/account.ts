@@ -26,6 +26,10 @@ export const account = {
     endOthersText: "除了这个浏览器，其他浏览器和程序都需要重新登录。",
     endedOthers: "已结束 {{count}} 个登录。",
   },
+  proof: {
+    title: "请再次确认身份",
+    text: "这个操作影响较大，请输入您的密码。几分钟内不会再次询问。",
+  },
   login: {
     title: "登录",
     submit: "登录",
@@ -34,6 +38,8 @@ export const account = {
     noAccount: "还没有账号？",
     hasAccount: "已有账号？",
     loggedOut: "登录已失效，请重新登录。",
+    code: "动态验证码",
+    codeHint: "身份验证器应用中的 6 位数字，或一个恢复码。",
   },
   register: {
     title: "注册账号",

@@ -1,0 +1,28 @@
+import { defineConfig } from "@playwright/test";
+
+// Debian's Chromium, told not to look up anything outside.
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export default defineConfig({
+  testDir: "tests",
+  outputDir: "../build/web/results",
+  reporter: [["list"]],
+  workers: 1,
+  timeout: 180_000,
+  expect: { timeout: 30_000 },
+  use: {
+    baseURL: process.env.WEB_URL,
+    actionTimeout: 20_000,
+    trace: "retain-on-failure",
+    screenshot: "only-on-failure",
+    launchOptions: { executablePath: process.env.WEB_CHROMIUM ?? "/usr/bin/chromium", args: FLAGS },
+  },
+});

@@ -1,0 +1,131 @@
+/** Every page, light and dark, wide and on a phone: looked at by axe, kept as a picture. */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { expect, type Page, test } from "@playwright/test";
+import { ADMIN, CUSTOMER, complaints, logIn, newSerial, passwordOf, prefer } from "./site";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PICTURES = join(import.meta.dirname, "..", "..", "build", "web", "pages");
+const LOOKS = [
+  { name: "light", appearance: "light", language: "zh-CN", size: { width: 1360, height: 900 } },
+  { name: "dark", appearance: "dark", language: "zh-CN", size: { width: 1360, height: 900 } },
+  { name: "phone", appearance: "light", language: "zh-CN", size: { width: 390, height: 844 } },
+  { name: "english", appearance: "light", language: "en", size: { width: 1360, height: 900 } },
+];
+const DOORS = ["/login", "/register", "/reset", "/verify"];
+const CUSTOMERS = [
+  "/",
+  "/devices",
+  "/acl",
+  "/acl?way=merge",
+  "/acl?way=address",
+  "/usage",
+  "/account",
+  "/help",
+];
+const ADMINS = [
+  "/admin",
+  "/admin/users",
+  "/admin/serials",
+  "/admin/plans",
+  "/admin/servers",
+  "/admin/servers/1",
+  "/admin/containers",
+  "/admin/traffic",
+  "/admin/alerts",
+  "/admin/alerts?tab=rules",
+  "/admin/acl",
+  "/admin/acl?tab=downloads",
+  "/admin/acl?tab=versions",
+  "/admin/logs",
+  "/admin/logs?tab=user",
+  "/admin/logs?tab=history",
+  "/admin/logs?tab=server",
+  "/admin/mails",
+  "/admin/templates",
+  "/admin/channels",
+];
+
+interface Violation {
+  id: string;
+  impact: string;
+  nodes: { html: string; failureSummary: string }[];
+}
+
+async function look(
+  page: Page,
+  path: string,
+  name: string,
+  faults: string[],
+  found: string[],
+): Promise<void> {
+  await page.goto(path);
+  await page.locator("main h1").waitFor();
+  await page.waitForFunction(
+    () => !document.querySelector(".ant-skeleton, .ant-spin-spinning"),
+    null,
+    {
+      timeout: 30_000,
+    },
+  );
+  await page.waitForTimeout(400); // what moves comes to rest
+  faults.push(...found.splice(0).map((one) => `${path} (${name}) console: ${one}`));
+  const file = path === "/" ? "home" : path.slice(1).replace(/[/?=&]/g, "-");
+  await page.screenshot({ path: join(PICTURES, `${file}-${name}.png`), fullPage: true });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (wide > 1) faults.push(`${path} (${name}) is ${wide} pixels too wide`);
+  const text = await page.locator("body").innerText();
+  const key = /\b(?:admin:)?[a-z][A-Za-z]+\.[a-z][A-Za-z]+\.[a-zA-Z_.]+\b/.exec(
+    text.replace(/\S+@\S+/g, ""),
+  );
+  if (key && !/example\.com|docs\./.test(key[0]))
+    faults.push(`${path} (${name}) shows the key ${key[0]}`);
+  await page.evaluate(AXE);
+  const audit = await page.evaluate(async () => {
+    // @ts-expect-error axe was put into the page
+    const result = await window.axe.run(document, { resultTypes: ["violations"] });
+    return result.violations as Violation[];
+  });
+  for (const one of audit) {
+    if (one.impact !== "serious" && one.impact !== "critical") continue;
+    faults.push(
+      `${path} (${name}) ${one.id}: ${one.nodes[0]?.html} ${one.nodes[0]?.failureSummary}`,
+    );
+  }
+  found.splice(0); // pictures and axe put styles into the page, which the policy refuses
+}
+
+for (const { name, appearance, language, size } of LOOKS) {
+  test(`pages are whole and can be used by everybody: ${name}`, async ({ browser }) => {
+    test.setTimeout(600_000);
+    const faults: string[] = [];
+    const visit = async (paths: string[], who?: { email: string; name: string }) => {
+      const context = await browser.newContext({
+        viewport: size,
+        baseURL: process.env.WEB_URL as string,
+      });
+      const page = await context.newPage();
+      const found = complaints(page);
+      await prefer(page, language, appearance);
+      if (who) await logIn(page, who.email, passwordOf(who.name));
+      if (who === CUSTOMER) await activateOnce(page);
+      for (const path of paths) await look(page, path, name, faults, found);
+      await context.close();
+    };
+    await visit(DOORS);
+    await visit(CUSTOMERS, CUSTOMER);
+    await visit(ADMINS, ADMIN);
+    expect(faults.join("\n")).toBe("");
+  });
+}
+
+async function activateOnce(page: Page): Promise<void> {
+  const home = await (await page.request.get("/api/user/home")).json();
+  if (home.rental) return;
+  const answer = await page.request.post("/api/user/activate", {
+    data: { code: await newSerial(page) },
+    headers: { "X-Derpman-Page": "1" },
+  });
+  expect(answer.status(), await answer.text()).toBe(200);
+}
