@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from derpman.finance import service as finance
 from derpman.finance.models import OverQuota
 from derpman.kit.work import Edge, UnitOfWork
+from derpman.rentals import renewals
 from derpman.rentals import service as rentals
 from derpman.traffic import rounds, service
 from derpman.traffic.errors import NoOpenPeriod
@@ -186,11 +188,16 @@ def test_short_plan_has_one_amount(customer: Make) -> None:
 
 
 def renew(carl: Customer, days: int, **terms: Any) -> None:
+    """Renew with the plan of that length, changed as given."""
+
     def extend(work: UnitOfWork) -> None:
-        rental = rentals.get(work, carl.rental.id)
-        rental.expires_at += timedelta(days=days)
+        plan = finance.plan_of_days(work, days)
         for name, value in terms.items():
-            setattr(rental, name, value)
+            setattr(plan, name, value)
+        work.session.flush()
+        renewals.renew(
+            work, user_id=carl.user_id, plan_id=plan.id, cause=renewals.Cause(reason="test")
+        )
 
     carl.edge(extend)
     carl.hear()
@@ -207,6 +214,15 @@ def test_renewal_while_used_up_opens_the_next_amount_at_once(customer: Make) -> 
     assert (period.number, period.starts_at) == (2, carl.clock())
     assert period.ends_at == ends_at + timedelta(days=30)
     assert 0 <= 100 * MB - outstanding(carl) < 3
+
+
+def test_amount_drawn_forward_is_that_of_its_own_plan(customer: Make) -> None:
+    carl = customer(100 * MB)
+    carl.send(carl.relays[0], 100 * MB)
+    renew(carl, 3, traffic_bytes=7 * MB)
+    assert (carl.period().number, carl.period().limit_bytes) == (2, 7 * MB)
+    carl.edge(service.follow, rental_id=carl.rental.id, user_id=carl.user_id)
+    assert carl.period().limit_bytes == 7 * MB
 
 
 def test_renewal_with_traffic_left_adds_a_period(customer: Make) -> None:
