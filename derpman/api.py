@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
-from derpman.access import cookies
+from derpman.access import cookies, permissions
 from derpman.access.doorkeeper import Doorkeeper
 from derpman.access.errors import SessionEnded
 from derpman.access.factor_routes import admin_router as factor_admin_router
 from derpman.access.factor_routes import router as factor_router
+from derpman.access.role_routes import router as role_router
 from derpman.access.routes import router as access_router
 from derpman.access.states import TokenScope
 from derpman.acl.address_routes import router as acl_address_router
@@ -89,6 +91,7 @@ ROUTERS: list[APIRouter] = [
     access_router,
     factor_router,
     factor_admin_router,
+    role_router,
     messages_router,
     notifications_router,
     templates_router,
@@ -105,13 +108,27 @@ Every JSON answer has `success`. An error is
 Send the token of `POST /api/user/login` as `Authorization: Bearer …`."""
 
 
+def every_route() -> Iterator[tuple[frozenset[str], str, http.Rule | None]]:
+    """Every route's methods, its address, and who may call it."""
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield frozenset(route.methods or ()), route.path, http.rule_of(route)
+
+
 class Gate:
     """Finds out who asks, and makes his edge."""
 
     def __init__(self, system: System) -> None:
         self.system = system
         self.trusted_proxies: Sequence[str] = system.settings.trusted_proxies
+        self.permissions = {
+            (one.method, one.path): one.permission for one in permissions.declare(every_route())
+        }
         self.doorkeeper = Doorkeeper(system.edge(), session_days=system.settings.session_days)
+
+    def permission_of(self, request: Request) -> str | None:
+        return self.permissions[request.method, request.scope["route"].path]
 
     def is_fresh(self, actor: Actor) -> bool:
         if actor.proved_at is None:
@@ -147,6 +164,7 @@ class Gate:
             proved_at=identity.proved_at,
             is_program=identity.scope is not None,
             may_only_read=identity.scope is TokenScope.READ,
+            permissions=identity.permissions,
             must_enrol=not identity.has_second_factor
             and identity.role in self.system.guards.second_factor_for,
         )

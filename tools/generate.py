@@ -17,7 +17,8 @@ from alembic.util import CommandError
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from derpman.api import create_app
+from derpman.access.permissions import PERMISSIONS, declare
+from derpman.api import create_app, every_route
 from derpman.kit.db import engine_for
 from derpman.migrations import check, upgrade
 from derpman.settings import Settings
@@ -110,10 +111,34 @@ def example_env() -> str:
     return "\n".join([*lines, ""])
 
 
+def permissions() -> str:
+    """Who may call each route, and what an admin's role can permit."""
+    who = {"nobody": "everybody", "user": "who is logged in", "admin": "admins"}
+    parts = [
+        f"# Permissions\n\n{NOTE} A route that is not declared keeps the application from",
+        "starting. An admin without a role of his own may whatever admins may; with one, what it",
+        "permits. A super admin may everything.\n",
+        "## What a role can permit\n\n| permission | 中文 | English |\n|---|---|---|",
+        *(f"| `{name}` | {zh} | {en} |" for name, (zh, en) in sorted(PERMISSIONS.items())),
+        "\n## Routes\n\n| route | who | an admin's role needs | besides |\n|---|---|---|---|",
+    ]
+    for one in sorted(declare(every_route()), key=lambda one: (one.path, one.method)):
+        roles = one.rule.roles
+        callers = next((who[role] for role in who if role in roles), "super admins")
+        besides = [
+            *(["a fresh proof"] if one.rule.is_fresh else []),
+            *(["a log-in, not an API token"] if one.rule.is_own or one.rule.is_fresh else []),
+        ]
+        needs = f"`{one.permission}`" if one.permission else ""
+        parts.append(f"| `{one.method} {one.path}` | {callers} | {needs} | {', '.join(besides)} |")
+    return "\n".join([*parts, ""])
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "openapi.json": openapi,
     "docs/states.md": states,
     "docs/settings.md": settings,
+    "docs/permissions.md": permissions,
     ".env.example": example_env,
 }
 

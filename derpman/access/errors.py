@@ -63,6 +63,31 @@ class FactorDemanded(Conflict):
     text = "The operator demands a second factor of accounts like yours."
 
 
+class AdminRoleNotFound(NotFound):
+    code = "access.role_not_found"
+    text = "There is no such role for admins."
+
+
+class AdminRoleTaken(Conflict):
+    code = "access.role_taken"
+    text = "There is a role “{name}” already."
+
+
+class AdminRoleUsed(Conflict):
+    code = "access.role_used"
+    text = "Somebody has this role. Give him another one first."
+
+
+class NotAnAdmin(Conflict):
+    code = "access.not_an_admin"
+    text = "Only an admin can have such a role."
+
+
+class UnknownPermission(Invalid):
+    code = "access.unknown_permission"
+    text = "There is no permission “{permission}”."
+
+
 class TokenNotFound(NotFound):
     code = "access.token_not_found"
     text = "There is no such API token of yours."

@@ -65,6 +65,31 @@ class RecoveryCode(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class AdminRole(Base):
+    """What some admins may; an admin without one may whatever admins may."""
+
+    __tablename__ = "admin_roles"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    permissions: Mapped[str] = mapped_column(Text)
+    """JSON: a list of names."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}
+
+
+class AdminMember(Base):
+    """Which role an admin has."""
+
+    __tablename__ = "admin_members"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id"), primary_key=True, autoincrement=False
+    )
+    role_id: Mapped[int] = mapped_column(ForeignKey("admin_roles.id"), index=True)
+
+
 class ApiToken(Base):
     """A token for programs: it ends by itself, and can do less than its owner."""
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
-from derpman.access import factors
+from derpman.access import adminroles, factors
 from derpman.access.errors import SessionNotFound, WrongLogin, WrongPassword
-from derpman.access.models import LoginSession, SecondFactor
+from derpman.access.models import AdminMember, AdminRole, LoginSession, SecondFactor
 from derpman.access.states import TokenScope
 from derpman.kit import browsers, places
 from derpman.kit.db import changed
@@ -37,6 +37,7 @@ class Identity:
     last_seen_at: datetime
     has_second_factor: bool = False
     proved_at: datetime | None = None
+    permissions: frozenset[str] | None = None
     scope: TokenScope | None = None
     """Of an API token."""
     token_id: int | None = None
@@ -132,9 +133,12 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
             User.username,
             User.role,
             SecondFactor.confirmed_at,
+            AdminRole.permissions,
         )
         .join(User, User.id == LoginSession.user_id)
         .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
+        .outerjoin(AdminMember, AdminMember.user_id == User.id)
+        .outerjoin(AdminRole, AdminRole.id == AdminMember.role_id)
         .where(
             LoginSession.role == User.role,
             LoginSession.token_hash == hashed_token,
@@ -153,7 +157,13 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
         row.last_seen_at,
         has_second_factor=row.confirmed_at is not None,
         proved_at=row.proved_at,
+        permissions=permissions_of(row.role, row.permissions),
     )
+
+
+def permissions_of(role: Role, stored: str | None) -> frozenset[str] | None:
+    """Return what an admin's role permits; None for everybody else, and for one without a role."""
+    return adminroles.permitted(stored) if role is Role.ADMIN else None
 
 
 def prove(work: UnitOfWork, *, verified: str, code: str | None) -> None:

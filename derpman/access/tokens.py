@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 
 from derpman.access.errors import TokenNotFound, TooManyTokens
-from derpman.access.models import ApiToken, SecondFactor
-from derpman.access.service import SEEN_EVERY, Identity
+from derpman.access.models import AdminMember, AdminRole, ApiToken, SecondFactor
+from derpman.access.service import SEEN_EVERY, Identity, permissions_of
 from derpman.access.states import TokenScope
 from derpman.kit.db import changed
 from derpman.kit.secrets import new_token, token_hash
@@ -17,7 +17,6 @@ from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.users import service as users
 from derpman.users.models import User
-from derpman.users.states import UserStatus
 
 PREFIX = "derpman_"
 """So that scanners of published code know one when they see it."""
@@ -80,15 +79,23 @@ def revoke_all(work: UnitOfWork, *, user_id: int) -> int:
 def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
     """Return whom an API token stands for now, or None: one statement."""
     row = work.session.execute(
-        select(ApiToken, User.username, User.role, SecondFactor.confirmed_at)
+        select(
+            ApiToken,
+            User.username,
+            User.role,
+            SecondFactor.confirmed_at,
+            AdminRole.permissions,
+        )
         .join(User, User.id == ApiToken.user_id)
         .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
+        .outerjoin(AdminMember, AdminMember.user_id == User.id)
+        .outerjoin(AdminRole, AdminRole.id == AdminMember.role_id)
         .where(
             ApiToken.token_hash == hashed_token,
             ApiToken.revoked_at.is_(None),
             ApiToken.expires_at > work.now,
             ApiToken.role == User.role,
-            User.status == UserStatus.ACTIVE,
+            User.status.in_(users.MAY_LOG_IN),
         )
     ).first()
     if row is None:
@@ -101,6 +108,7 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
         row.role,
         token.last_used_at or token.created_at - SEEN_EVERY,
         has_second_factor=row.confirmed_at is not None,
+        permissions=permissions_of(row.role, row.permissions),
         scope=token.scope,
         token_id=token.id,
     )

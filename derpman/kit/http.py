@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any, Protocol
 
 import structlog
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -80,6 +81,10 @@ class Gate(Protocol):
         """
         ...
 
+    def permission_of(self, request: Request) -> str | None:
+        """Return what an admin's role must have for the route of a request."""
+        ...
+
     def is_fresh(self, actor: Actor) -> bool:
         """Tell whether he has shown lately that it is he."""
         ...
@@ -134,15 +139,23 @@ class Rule:
     """Who may call a route; stands on its dependency, where `routes.rules` finds it."""
 
     roles: frozenset[Role]
-    permission: str | None = None
-    """What an admin's role must permit; None: nothing in particular."""
     is_own: bool = False
     """For people about their own account: not by an API token, also before they enrol."""
     is_fresh: bool = False
     """Only by who has shown lately that it is he."""
 
-    def check(self, actor: Actor, method: str, *, is_fresh: Callable[[Actor], bool]) -> None:
-        """Raise what keeps this actor from calling, if anything does."""
+    def check(
+        self,
+        actor: Actor,
+        method: str,
+        *,
+        permission: str | None,
+        is_fresh: Callable[[Actor], bool],
+    ) -> None:
+        """Raise what keeps this actor from calling, if anything does.
+
+        `permission` is what an admin's role must have for the route.
+        """
         if actor.role not in self.roles:
             raise Unauthenticated if actor.role is Role.NOBODY else Forbidden
         if actor.role is Role.NOBODY or actor.role is Role.SYSTEM:
@@ -155,31 +168,30 @@ class Rule:
         if actor.must_enrol and not self.is_own and Role.NOBODY not in self.roles:
             raise SecondFactorRequired
         if (
-            self.permission is not None
+            permission is not None
             and actor.permissions is not None
-            and self.permission not in actor.permissions
+            and permission not in actor.permissions
         ):
-            raise NoPermission(permission=self.permission)
+            raise NoPermission(permission=permission)
         if self.is_fresh and not is_fresh(actor):
             raise ProofNeeded
 
 
-def allow(
-    *roles: Role, permission: str | None = None, own: bool = False, fresh: bool = False
-) -> Callable[..., Edge]:
+def allow(*roles: Role, own: bool = False, fresh: bool = False) -> Callable[..., Edge]:
     """Return the dependency of a route that only these roles may call, by its rule."""
-    rule = Rule(frozenset(roles), permission, own, fresh)
+    rule = Rule(frozenset(roles), own, fresh)
 
     def edge_of_request(request: Request) -> Edge:
         gate = gate_of(request)
         address = client_address(request, gate.trusted_proxies)
         actor = gate.actor_of(request, address)
+        check = partial(rule.check, permission=gate.permission_of(request), is_fresh=gate.is_fresh)
         try:
-            rule.check(actor, request.method, is_fresh=gate.is_fresh)
+            check(actor, request.method)
         except Forbidden:
             # What is remembered may be older than what he did a moment ago, in another process.
             actor = gate.actor_of(request, address, look_again=True)
-            rule.check(actor, request.method, is_fresh=gate.is_fresh)
+            check(actor, request.method)
         return gate.edge(actor)
 
     def edge_of_member(request: Request, _shown: Annotated[object, Security(BEARER)]) -> Edge:
@@ -188,6 +200,18 @@ def allow(
     edge_of = edge_of_request if Role.NOBODY in rule.roles else edge_of_member
     edge_of.rule = rule  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
     return edge_of
+
+
+def rule_of(route: APIRoute) -> Rule | None:
+    """Return who may call a route: the rule of its edge, None when it has no edge."""
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        dependency = waiting.pop()
+        rule = getattr(dependency.call, "rule", None)
+        if isinstance(rule, Rule):
+            return rule
+        waiting += dependency.dependencies
+    return None
 
 
 EVERYBODY = (Role.NOBODY, Role.USER, Role.DISTRIBUTOR, Role.ADMIN, Role.SUPER_ADMIN)
@@ -199,9 +223,10 @@ RunSelf = Annotated[Edge, Depends(allow(*EVERYBODY[1:], own=True))]
 """For whoever is logged in himself, about his own log-ins: no API token, no second factor yet."""
 RunSelfFresh = Annotated[Edge, Depends(allow(*EVERYBODY[1:], own=True, fresh=True))]
 RunAdmin = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN))]
+RunAdminFresh = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN, fresh=True))]
+"""For an admin who has shown lately that it is he: for what hurts."""
 RunSuperAdmin = Annotated[Edge, Depends(allow(Role.SUPER_ADMIN))]
 RunSuperAdminFresh = Annotated[Edge, Depends(allow(Role.SUPER_ADMIN, fresh=True))]
-"""For a super admin who has shown lately that it is he: for what hurts."""
 
 
 def guards_of(request: Request) -> Guards:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from derpman.finance import auto_renewals
-from derpman.kit.http import RunAdmin, RunUser
+from derpman.kit.http import RunAdminFresh, RunUser
 from derpman.rentals import compensation
 from derpman.rentals.paying_schemas import (
     AutoRenewalOut,
@@ -38,7 +38,7 @@ def set_auto_renewal(run: RunUser, body: SetAutoRenewal) -> AutoRenewalOut:
 
 
 @router.post("/compensate")
-def compensate(run: RunAdmin, body: Compensate) -> CompensatedOut:
+def compensate(run: RunAdminFresh, body: Compensate) -> CompensatedOut:
     """Give money or days to one user, or to all with a relay on a server; a key gives once.
 
     Each customer is a transaction of his own: sent again after a failure, the rest get theirs.

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from derpman.kit.errors import Unavailable
-from derpman.kit.http import RunAdmin, RunPublic
+from derpman.kit.http import RunAdmin, RunAdminFresh, RunPublic
 from derpman.kit.live import Live
 from derpman.kit.paging import PageQuery
 from derpman.kit.types import IdValue
@@ -138,7 +138,7 @@ def clean_up_server(run: RunAdmin, server_id: IdValue) -> JobQueuedOut:
 
 
 @router.post("/{server_id}/script")
-def make_command(request: Request, run: RunAdmin, server_id: IdValue) -> CommandOut:
+def make_command(request: Request, run: RunAdminFresh, server_id: IdValue) -> CommandOut:
     """A new line for the operator to run on the server, good for one hour."""
     run.read(service.get, server_id)
     return CommandOut(command=_command(request, server_id))

@@ -51,7 +51,9 @@ def test_everything_sealed_is_sealed_anew_and_opens_without_the_old_key(edge: Ed
     assert sums(resealing.walk(after, write=False)) == (4, 0, 0)
     assert sums(resealing.walk(after, write=True)) == (4, 0, 0)
     assert sealing.verify(after).findings == []
-    sealed = after.read(lambda work: work.session.scalars(select(Mail.secrets)).all())
+    sealed = after.read(
+        lambda work: work.session.scalars(select(Mail.secrets).order_by(Mail.id)).all()
+    )
     assert '"code-0"' in after.vault.open(sealed[0] or "")
 
 
