@@ -44,6 +44,7 @@ from derpman.notifications.channel_routes import router as channels_router
 from derpman.notifications.routes import router as notifications_router
 from derpman.notifications.template_routes import router as templates_router
 from derpman.pages.routes import home_router, staff_router
+from derpman.pages.serial_routes import router as chain_router
 from derpman.pages.staff import Figures
 from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.life_routes import router as life_router
@@ -80,6 +81,7 @@ ROUTERS: list[APIRouter] = [
     acl_rotation_router,
     acl_address_router,
     serials_router,
+    chain_router,
     containers_router,
     upgrades_router,
     servers_router,

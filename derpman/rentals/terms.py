@@ -55,6 +55,11 @@ def of_order(work: UnitOfWork, order_id: int) -> RentalTerm | None:
     return work.session.scalar(select(RentalTerm).where(RentalTerm.order_id == order_id))
 
 
+def of_serial(work: UnitOfWork, serial_id: int) -> RentalTerm | None:
+    """Return what a serial bought, or None when it is not used."""
+    return work.session.scalar(select(RentalTerm).where(RentalTerm.serial_id == serial_id))
+
+
 def add(
     work: UnitOfWork, rental: Rental, plan: Plan, cause: Cause, *, until: datetime
 ) -> RentalTerm:

@@ -18,6 +18,8 @@ from derpman.serials.schemas import (
     GeneratedOut,
     OneSerialOut,
     Revoke,
+    RevokedOut,
+    RevokeMany,
     SerialFilter,
     SerialOut,
     SerialsOut,
@@ -64,6 +66,13 @@ def export_serials(run: RunAdmin, query: Annotated[SerialFilter, Query()]) -> St
         return run.read(queries.serials, **filters, before=before, limit=limit)
 
     return csv_file("serials", COLUMNS, fetch)
+
+
+@router.post("/revoke")
+def revoke_many(run: RunAdmin, body: RevokeMany) -> RevokedOut:
+    """Make many unused serials worthless; those that are used or gone are left out, and named."""
+    revoked, left_out = run(service.revoke_many, ids=body.ids, reason=body.reason)
+    return RevokedOut(revoked=revoked, left_out=left_out)
 
 
 @router.get("/{serial_id}")

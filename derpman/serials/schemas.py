@@ -29,6 +29,16 @@ class Revoke(Body):
     reason: Line
 
 
+class RevokeMany(Body):
+    ids: Annotated[list[IdValue], Field(min_length=1, max_length=1000)]
+    reason: Line
+
+
+class RevokedOut(Out):
+    revoked: list[int]
+    left_out: list[int]
+
+
 class GeneratedOut(Out):
     serial_numbers: list[str]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -154,6 +155,38 @@ def revoke(work: UnitOfWork, *, serial_id: int, reason: str) -> Serial:
         after={"status": serial.status, "reason": reason},
     )
     return serial
+
+
+def revoke_many(
+    work: UnitOfWork, *, ids: Sequence[int], reason: str
+) -> tuple[list[int], list[int]]:
+    """Make unused serials worthless; return the ids that were, and those that could not be."""
+    wanted = sorted(set(ids))
+    unused = list(
+        work.session.scalars(
+            select(Serial.id)
+            .where(Serial.id.in_(wanted), Serial.status == SerialStatus.UNUSED)
+            .order_by(Serial.id)
+            .with_for_update()
+        )
+    )
+    if unused:
+        work.session.execute(
+            update(Serial)
+            .where(Serial.id.in_(unused), Serial.status == SerialStatus.UNUSED)
+            .values(
+                status=next_state(TRANSITIONS, SerialStatus.UNUSED, "revoke"),
+                version=Serial.version + 1,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        logs.record(
+            work,
+            action="serial.revoke",
+            object_type="serial",
+            after={"ids": unused, "count": len(unused), "reason": reason},
+        )
+    return unused, sorted(set(wanted) - set(unused))
 
 
 def expire_unused(work: UnitOfWork, *, limit: int = ROWS_PER_STATEMENT) -> int:
