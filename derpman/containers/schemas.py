@@ -41,6 +41,10 @@ class SlotOut(Part):
     reason: str | None
     is_ready: bool
     ready_at: datetime | None
+    generation: int
+    """Counts the relays that this slot has had; while one follows another there are two."""
+    ends_at: datetime | None
+    """Of a relay that the next has followed: until when it runs at most."""
 
     @classmethod
     def of(cls, placement: Placement, regions: dict[int, str]) -> SlotOut:
@@ -59,6 +63,8 @@ class SlotOut(Part):
             reason=placement.reason,
             is_ready=placement.observed is Observed.READY,
             ready_at=placement.ready_at,
+            generation=placement.generation,
+            ends_at=placement.ends_at,
         )
 
 
@@ -68,7 +74,6 @@ class ContainerOut(SlotOut):
     user_id: int
     username: str
     rental_id: int
-    generation: int
     is_as_wanted: bool
     restarts: int
     expires_at: datetime
@@ -85,7 +90,6 @@ class ContainerOut(SlotOut):
             user_id=placement.user_id,
             username=usernames.get(placement.user_id, ""),
             rental_id=placement.rental_id,
-            generation=placement.generation,
             is_as_wanted=REACHED[placement.wanted] is placement.observed,
             restarts=placement.restarts,
             expires_at=placement.expires_at,

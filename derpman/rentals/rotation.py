@@ -291,10 +291,14 @@ def _issue(work: UnitOfWork, rotation: AclRotation, rental: Rental) -> None:
 def _leave_the_whole_overlap(work: UnitOfWork, rental: Rental) -> None:
     """Let the version in force last as long as a customer needs who is told only now.
 
-    So it is after the panel was away for days, or the customer was suspended.
+    So it is after the panel was away for days, or the customer was suspended; not when he came
+    back from an ended rental himself.
     """
     version = acl.current(work, user_id=rental.user_id)
-    if version is not None and work.now > version.created_at + acl.ROTATE_AFTER + LATE:
+    if version is None:
+        return
+    due_at = version.created_at + acl.ROTATE_AFTER
+    if work.now > due_at + LATE and rental.started_at <= due_at:
         version.expires_at = max(version.expires_at, work.now + OVERLAP)
         work.session.flush()
 

@@ -19,6 +19,7 @@ from derpman.kit.clock import utc_now
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.notifications.models import Mail
 from derpman.servers.models import Server
+from derpman.users import service as users
 from tests.drills._drill import Drill, program
 from tests.drills._panel import PARTS, Account, Panel, Refused, activate
 from tests.drills._races import system_of
@@ -61,6 +62,7 @@ def age(edge: Edge, user_id: int, by: timedelta) -> None:
     """
 
     def verb(work: UnitOfWork) -> None:
+        users.lock(work, user_id)  # as the sweeps do: nobody writes what he read before
         for version in work.session.scalars(
             select(AclVersion).where(AclVersion.user_id == user_id)
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,11 @@ from derpman.devices.models import Presence
 from derpman.kit.work import Edge
 from derpman.rentals import rotation, service
 from derpman.rentals.models import Rental
-from derpman.servers.models import Server
+from derpman.servers.models import Server, ServerLink
 from derpman.servers.states import ServerStatus
+from derpman.traffic import service as traffic
+from derpman.wiring import System
+from derpman.worker import celery_app
 from tests.conftest import MovableClock, Person, QueuedMail
 from tests.rentals.conftest import NewCode
 
@@ -659,3 +663,65 @@ def test_push_that_was_undone_is_known_no_more(life: Life, carl: Person) -> None
     known = life.edge.read(usage.of, user_id=carl.id)
     assert known is not None
     assert (known.version_id, known.evidence, known.is_watched) == (None, None, True)
+
+
+def test_who_comes_back_within_a_week_goes_on_with_his_map_and_its_32_days(
+    life: Life, edge_of: Callable[..., Edge], carl: Person, new_code: NewCode
+) -> None:
+    started = life.clock.now
+    first = {one.pin for one in life.placements()}
+    life.clock.advance(days=25)
+    rental = life.edge.read(service.open_rental, carl.id)
+    assert rental is not None
+    life.edge(service.end, rental_id=rental.id, reason="test")
+    life.clock.advance(days=5)
+    edge_of(carl.actor)(service.activate, code=new_code(), user_id=carl.id)
+    assert life.current().number == 1
+    assert {one.pin for one in life.placements()} == first
+    life.nodes_say_ready()
+    second = life.rotate()
+    assert (second.number, second.reason) == (2, "rotation")
+    old = [one for one in life.placements() if one.pin in first]
+    assert {one.ends_at for one in old} == {started + timedelta(days=32)}
+    life.clock.now = started + timedelta(days=32)
+    life.sweep()
+    assert usage.pins_of(second) == {one.pin for one in life.placements()}
+
+
+def test_two_generations_do_not_have_the_traffic_twice(life: Life, carl: Person) -> None:
+    rental = life.edge.read(service.open_rental, carl.id)
+    assert rental is not None
+    life.edge(traffic.follow, rental_id=rental.id, user_id=carl.id)
+    life.clock.advance(days=29)
+    life.rotate()
+    contact = update(ServerLink).values(contact_at=life.clock.now)
+    life.edge(lambda work: work.session.execute(contact))
+    life.edge(traffic.count, rental_ids=[rental.id], share_for=[rental.id])
+    shares = [one.quota_bytes for one in life.placements()]
+    assert len(shares) == 6
+    assert all(shares)
+    assert sum(share or 0 for share in shares) <= rental.traffic_bytes
+
+
+def test_so_many_customers_a_minute_get_new_relays(
+    life: Life,
+    system: System,
+    edge_of: Callable[..., Edge],
+    new_code: NewCode,
+    eve: Person,
+) -> None:
+    edge_of(eve.actor)(service.activate, code=new_code(180), user_id=eve.id)
+    settings = system.settings.model_copy(update={"acl_rotations_per_minute": 1})
+    app = celery_app(replace(system, settings=settings))
+    app.loader.import_default_modules()
+    life.clock.advance(days=29)
+    begun: list[int] = []
+    for _ in range(2):
+        app.tasks["rentals.rotate"]()
+        begun.append(sum(one.begun_at is not None for one in life.rotations()))
+    life.clock.advance(seconds=61)
+    app.tasks["rentals.rotate"]()
+    begun.append(sum(one.begun_at is not None for one in life.rotations()))
+    assert begun == [1, 1, 2]
+    app.tasks["acl.attend_due"]()
+    app.tasks["devices.watch_maps"]()
