@@ -9,9 +9,9 @@ import structlog
 
 from derpman.kit.outgoing import AddressRefused, NotAnswered, Outgoing
 from derpman.kit.work import Edge
-from derpman.notifications import channels, robots
-from derpman.notifications.channels import Parcel
+from derpman.notifications import parcels, robots
 from derpman.notifications.errors import ChannelAway, MessageRefused
+from derpman.notifications.parcels import Parcel
 
 BUDGET_SECONDS = 60
 """How long one call goes on taking messages; the next sweep continues."""
@@ -34,7 +34,7 @@ class Courier:
         ends = time.monotonic() + BUDGET_SECONDS
         sent = 0
         while time.monotonic() < ends:
-            parcel = self.run(channels.lease_next)
+            parcel = self.run(parcels.lease_next)
             if parcel is None:
                 break
             sent += self._send(parcel)
@@ -49,18 +49,18 @@ class Courier:
             robots.judge(parcel.kind, answer)
         except MessageRefused as error:
             self._log(parcel, error)
-            self.run(channels.refuse, parcel=parcel, reason=str(error))
+            self.run(parcels.refuse, parcel=parcel, reason=str(error))
             return 0
         except (ChannelAway, NotAnswered, AddressRefused) as error:
             self._log(parcel, error)
             self.run(
-                channels.fail,
+                parcels.fail,
                 channel_id=parcel.channel_id,
                 attempt=parcel.attempt,
                 reason=str(error),
             )
             return 0
-        self.run(channels.accept, parcel=parcel)
+        self.run(parcels.accept, parcel=parcel)
         return len(parcel.items)
 
     @staticmethod

@@ -20,8 +20,8 @@ from derpman.servers import service as server_verbs
 from derpman.servers.allowances import Allowance
 from derpman.servers.models import AtMargin
 from derpman.traffic.calendar import month_of
+from derpman.traffic.cards import sum_relays
 from derpman.traffic.events import ServerAtMargin, ServerStopped
-from derpman.traffic.metering import sum_relays
 from derpman.traffic.models import RelayMeter, ServerMeter
 
 NEARLY_PERCENT = 90

@@ -1,4 +1,4 @@
-"""Counters of relays and servers: what nodes report becomes totals, once, whatever comes twice.
+"""Counters of relays: what nodes report becomes totals, once, whatever comes twice.
 
 A node counts each start of a relay from zero and tells the sum so far, again and again. The mark of
 a start only moves up to what was told, so a report that is repeated, late, or from a worker that
@@ -14,19 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import select, tuple_
 
-from derpman.alerts import service as alerts
-from derpman.alerts.models import Severity
 from derpman.containers import queries as containers
 from derpman.kit.db import Merge, upsert
 from derpman.kit.work import UnitOfWork
-from derpman.traffic.models import Quarantine, RelayMeter, RelayStart, ServerMeter, TrafficPeriod
-from derpman.traffic.states import Verdict
+from derpman.traffic.models import RelayMeter, RelayStart, TrafficPeriod
+from derpman.traffic.quarantine import can_be, hold
 
 CHUNK = 1000
-SLACK_SECONDS = 10.0
-"""Clocks and queues: a count is doubted only beyond this."""
 JITTER_BYTES = 4096
 """By so much a node's own sum may differ from ours: a probe it learned of a moment later."""
 
@@ -106,12 +102,6 @@ class Known:
         """Tell whether a line could have carried it since the last reading."""
         return can_be(reading.sent_bytes - self.sent_bytes, self.read_at, reading.at,
                       line_bytes_per_second)  # fmt: skip
-
-
-def can_be(sent_bytes: int, since: datetime, until: datetime, line_bytes_per_second: int) -> bool:
-    """Tell whether a line could have carried so much in that time."""
-    seconds = max(0.0, (until - since).total_seconds()) + SLACK_SECONDS
-    return sent_bytes <= line_bytes_per_second * seconds
 
 
 def chunks(items: Iterable[T]) -> Iterator[list[T]]:
@@ -235,7 +225,7 @@ def _record_others(
             meter.node_before_bytes = reading.node_before_bytes
         meter.read_at = max(since, reading.at)
         if not can_be(more, since, reading.at, line_bytes_per_second):
-            _quarantine(work, meter, more, since, reading.at)
+            hold(work, meter, more, since, reading.at)
     _write(work, meters, starts)
     return {
         reading.placement_id: Known.of(meters[reading.placement_id])
@@ -288,7 +278,7 @@ def finish(
             row.started_at, row.ended_at, row.is_gap = began, ended, bool(start["gap"])
         meter.read_at = max(meter.read_at, ended)
         if not can_be(more, since, ended, line_bytes_per_second):
-            _quarantine(work, meter, more, since, ended)
+            hold(work, meter, more, since, ended)
     _write(work, meters, rows)
     return {meter.rental_id for meter in meters.values()}
 
@@ -378,82 +368,6 @@ def _write(work: UnitOfWork, meters: Mapping[int, RelayMeter], starts: Starts) -
     values = [[getattr(row, name) for name in START_COLUMNS] for row in starts.values()]
     columns = dict.fromkeys(START_COLUMNS[2:], Merge.PUT)
     upsert(work.session, RelayStart, START_COLUMNS[:2], columns, values)
-
-
-def _quarantine(
-    work: UnitOfWork, meter: RelayMeter, sent_bytes: int, since: datetime, until: datetime
-) -> None:
-    """Keep a count out of the total; the mark has moved past it, so what follows is billed."""
-    meter.before_bytes -= sent_bytes
-    seconds = max(0.0, (until - since).total_seconds())
-    work.session.add(
-        Quarantine(
-            placement_id=meter.placement_id,
-            server_id=meter.server_id,
-            user_id=meter.user_id,
-            sent_bytes=sent_bytes,
-            seconds=seconds,
-            created_at=work.now,
-            verdict=Verdict.OPEN,
-        )
-    )
-    alerts.raise_alert(
-        work,
-        alert_type="traffic_impossible",
-        severity=Severity.CRITICAL,
-        object_key=str(meter.placement_id),
-        params={
-            "relay_id": meter.placement_id,
-            "server_id": meter.server_id,
-            "bytes": sent_bytes,
-            "seconds": round(seconds),
-        },
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CardReading:
-    """What a server's network card has sent since it booted."""
-
-    sent_bytes: int
-    at: datetime
-
-
-def record_cards(work: UnitOfWork, *, cards: Mapping[int, CardReading]) -> None:
-    """Take up what servers' network cards sent, by server; an older reading changes nothing."""
-    for ids in chunks(sorted(cards)):
-        found = {
-            meter.server_id: meter
-            for meter in work.session.scalars(
-                select(ServerMeter)
-                .where(ServerMeter.server_id.in_(ids))
-                .order_by(ServerMeter.server_id)
-                .with_for_update()
-            )
-        }
-        rows: list[tuple[Any, ...]] = []
-        for server_id in ids:
-            card, meter = cards[server_id], found.get(server_id)
-            if meter is None:
-                rows.append((server_id, card.sent_bytes, 0, card.at))
-            elif card.at > meter.nic_read_at:
-                booted = card.sent_bytes < meter.nic_raw_bytes
-                more = card.sent_bytes - (0 if booted else meter.nic_raw_bytes)
-                rows.append((server_id, card.sent_bytes, meter.nic_bytes + more, card.at))
-        columns = ("nic_raw_bytes", "nic_bytes", "nic_read_at")
-        upsert(work.session, ServerMeter, ["server_id"], dict.fromkeys(columns, Merge.PUT), rows)
-
-
-def sum_relays(work: UnitOfWork) -> None:
-    """Sum up for each server what its relays sent: one statement."""
-    sent = (
-        select(func.coalesce(func.sum(RelayMeter.total_bytes), 0))
-        .where(RelayMeter.server_id == ServerMeter.server_id)
-        .scalar_subquery()
-    )
-    work.session.execute(
-        update(ServerMeter).values(relay_bytes=sent).execution_options(synchronize_session=False)
-    )
 
 
 def _instant(text: str) -> datetime:

@@ -13,7 +13,7 @@ from derpman.kit.work import UnitOfWork
 from derpman.servers import allowances as servers
 from derpman.servers.models import Transport
 from derpman.traffic.calendar import hour_of
-from derpman.traffic.metering import sum_relays
+from derpman.traffic.cards import sum_relays
 from derpman.traffic.models import (
     RelayMeter,
     RelayStart,

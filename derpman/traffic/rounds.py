@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 
 from derpman.kit.work import Edge, UnitOfWork
-from derpman.traffic import metering, service
-from derpman.traffic.metering import CardReading, Known, Reading
+from derpman.traffic import cards, metering, service
+from derpman.traffic.cards import CardReading
+from derpman.traffic.metering import Known, Reading
 
 BATCH = 10_000
 """Relays of one transaction."""
@@ -162,7 +163,7 @@ class Rounds:
         written = 0
         try:
             if heard.cards:
-                self._edge(metering.record_cards, cards=heard.cards)
+                self._edge(cards.record_cards, cards=heard.cards)
                 heard.cards = {}
             for start in range(0, len(readings), BATCH):
                 part = readings[start : start + BATCH]

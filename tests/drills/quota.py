@@ -19,6 +19,8 @@ SAMPLE_S = 1.0
 THROTTLE = 125_000
 SPEED = 5 * MB
 """Of the plan, so that a quota lasts as many readings on a fast machine as on a slow one."""
+MOST_OVER = 2 * SAMPLE_S * 2 * SPEED
+"""What two devices may send, at the plan's speed, within two readings."""
 AWAY_AT = 0.6
 """How much of the quota is used when the panel goes away."""
 
@@ -57,7 +59,9 @@ def play(drill: Drill) -> None:
             reach(drill, panel, tenant, name, kind, quota, is_up=is_up)
         if is_up:
             with drill.step("more traffic is given, and a renewal where it was stopped again"):
-                more(drill, panel, tenant, name, quota)
+                more(drill, panel, tenant, name, quota // 3)
+                if kind == "stop":
+                    renew(drill, panel, tenant, quota, code_of(panel, plans[kind]))
         for client in tenant.clients:
             client.stop()
 
@@ -80,7 +84,7 @@ def reach(
             drill.say(f"the panel is gone at {sent(tenant) / MB:.1f} MB")
         seen = limited(tenant, kind, quota, is_up=is_up)
         drill.figure(f"{name}_sent_mb", seen.sent / MB)
-        drill.figure(f"{name}_over_mb", seen.over / MB, at_most=2 * SAMPLE_S * seen.rate / MB)
+        drill.figure(f"{name}_over_mb", seen.over / MB, at_most=MOST_OVER / MB)
         drill.figure(f"{name}_short_share", max(0, -seen.over) / quota, at_most=0.1)
         drill.figure(f"{name}_rate_mb_per_s", seen.rate / MB)
         if kind == "throttle":
@@ -140,21 +144,37 @@ def throttled_rate(drill: Drill, tenant: Tenant, name: str) -> None:
     drill.figure(f"{name}_throttled_kb_per_s", rate / 1000, at_most=2 * THROTTLE / 1000 * 1.1)
 
 
-def more(drill: Drill, panel: Panel, tenant: Tenant, name: str, quota: int) -> None:
+def more(drill: Drill, panel: Panel, tenant: Tenant, name: str, size: int) -> None:
+    began = time.monotonic()
+    panel.admin.post("/api/traffic/grant", user_id=tenant.account.id, bytes=size, reason="drill")
+    goes_on(drill, tenant, name, began)
+    version = tenant.account.get("/api/user/rental")["rental"]["acl"]["version"]
+    drill.check(f"{name}_same_acl", version == 1, f"version {version}")
+
+
+def renew(drill: Drill, panel: Panel, tenant: Tenant, quota: int, code: str) -> None:
+    """Use up what was given, and renew."""
+    download = Download(tenant.one, tenant.two, piece=2 * MB, most=4 * quota).start()
+    try:
+        limited(tenant, "stop", quota + quota // 3, is_up=True)
+    finally:
+        download.stop(0)
+    began = time.monotonic()
+    tenant.account.post("/api/user/renew", code=code)
+    goes_on(drill, tenant, "renewed", began)
+
+
+def goes_on(drill: Drill, tenant: Tenant, name: str, began: float) -> None:
     def is_free() -> bool:
         return not any(
             one["throttled"] or one["reason"] == "quota" for one in tenant.on_nodes().values()
         )
 
-    began = time.monotonic()
-    panel.admin.post("/api/traffic/grant", user_id=tenant.account.id, bytes=quota, reason="drill")
     wait_until(is_free, 20, "the relays go on")
     drill.figure(f"{name}_reopened_s", time.monotonic() - began, at_most=5)
     via = tenant.one.wait_for_ping(tenant.two, 30)
     drill.figure(f"{name}_reachable_s", time.monotonic() - began, at_most=20)
     drill.say(f"ping via {via}")
-    version = tenant.account.get("/api/user/rental")["rental"]["acl"]["version"]
-    drill.check(f"{name}_same_acl", version == 1, f"version {version}")
 
 
 if __name__ == "__main__":

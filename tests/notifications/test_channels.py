@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from derpman.kit.outgoing import Outgoing
 from derpman.kit.work import Edge, Role
-from derpman.notifications import channels, robots
+from derpman.notifications import channels, parcels, robots
 from derpman.notifications.channels import ChannelFacts
 from derpman.notifications.courier import Courier
 from derpman.notifications.errors import ChannelNameTaken, ChannelNotFound, ChannelWrong
@@ -277,7 +277,7 @@ def test_killed_between_telling_and_recording_the_key_is_the_same(
     add(edge, webhook(receivers))
     announce(edge)
     with monkeypatch.context() as patch:
-        patch.setattr(channels, "accept", die)
+        patch.setattr(parcels, "accept", die)
         with pytest.raises(Killed):
             courier.send_due()
     clock.advance(seconds=59)
@@ -302,14 +302,14 @@ def test_two_workers_at_once_tell_each_message_once(edge: Edge, receivers: Recei
 def test_a_lease_that_ran_out_changes_nothing_any_more(edge: Edge, receivers: Receivers, clock):
     add(edge, webhook(receivers))
     announce(edge)
-    slow = edge(channels.lease_next)
+    slow = edge(parcels.lease_next)
     clock.advance(seconds=61)
-    quick = edge(channels.lease_next)
+    quick = edge(parcels.lease_next)
     assert slow is not None
     assert quick is not None
-    edge(channels.fail, channel_id=slow.channel_id, attempt=slow.attempt, reason="late")
+    edge(parcels.fail, channel_id=slow.channel_id, attempt=slow.attempt, reason="late")
     assert channel(edge).leased_until is not None
-    edge(channels.accept, parcel=quick)
+    edge(parcels.accept, parcel=quick)
     assert channel(edge).failures == 0
     assert statuses(edge) == [MessageStatus.SENT]
 
@@ -372,11 +372,11 @@ def test_a_test_is_told_also_while_switched_off(edge: Edge, courier: Courier, re
 def test_removed_with_all_that_waits(edge: Edge, courier: Courier, receivers: Receivers):
     channel_id = add(edge, webhook(receivers))
     announce(edge)
-    parcel = edge(channels.lease_next)
+    parcel = edge(parcels.lease_next)
     assert parcel is not None
     edge(channels.remove, channel_id=channel_id)
-    edge(channels.accept, parcel=parcel)
-    edge(channels.fail, channel_id=channel_id, attempt=parcel.attempt, reason="late")
+    edge(parcels.accept, parcel=parcel)
+    edge(parcels.fail, channel_id=channel_id, attempt=parcel.attempt, reason="late")
     assert courier.send_due() == 0
     assert statuses(edge) == []
     with pytest.raises(ChannelNotFound):

@@ -13,9 +13,9 @@ from derpman.containers import reconcile
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.servers import service as servers
 from derpman.servers.models import AtMargin, Server
-from derpman.traffic import allowances, metering
+from derpman.traffic import allowances, cards
 from derpman.traffic.calendar import BEIJING, month_of, periods
-from derpman.traffic.metering import CardReading
+from derpman.traffic.cards import CardReading
 from tests.conftest import MovableClock
 from tests.traffic.conftest import MB, Customer
 
@@ -37,7 +37,7 @@ def change(edge: Edge, server_id: int, **values: Any) -> None:
 
 def card(edge: Edge, clock: MovableClock, server_id: int, sent: int) -> None:
     clock.advance(seconds=5)
-    edge(metering.record_cards, cards={server_id: CardReading(sent, clock())})
+    edge(cards.record_cards, cards={server_id: CardReading(sent, clock())})
     edge(allowances.sum_up)
 
 
@@ -148,7 +148,7 @@ def test_sum_of_many_servers_asks_little(
     many = [add_server() for _ in range(20)]
     for sent in (1, 5 * MB):
         clock.advance(seconds=5)
-        edge(metering.record_cards, cards={one: CardReading(sent, clock()) for one in many})
+        edge(cards.record_cards, cards={one: CardReading(sent, clock()) for one in many})
     statements.clear()
     edge(allowances.sum_up)
     few = [one for one in statements if "UPDATE server_meters SET month" not in one]

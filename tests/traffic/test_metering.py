@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from derpman.alerts.models import SystemAlert
 from derpman.kit.work import Edge, UnitOfWork
-from derpman.traffic import metering, rounds
-from derpman.traffic.metering import CardReading
+from derpman.traffic import cards, metering, rounds
+from derpman.traffic.cards import CardReading
 from derpman.traffic.models import Quarantine, RelayStart, ServerMeter
 from tests.traffic.conftest import LINE, MB, Customer
 
@@ -144,9 +144,9 @@ def test_cards_count_over_boots(edge: Edge, add_server: Any, clock: Any) -> None
     server = add_server()
     for sent in (100, 150, 20, 60):
         clock.advance(seconds=5)
-        edge(metering.record_cards, cards={server: CardReading(sent, clock())})
+        edge(cards.record_cards, cards={server: CardReading(sent, clock())})
     late = CardReading(150, clock() - timedelta(seconds=12))
-    edge(metering.record_cards, cards={server: late})
+    edge(cards.record_cards, cards={server: late})
     [meter] = rows(edge, ServerMeter)
     assert meter.nic_bytes == 50 + 20 + 40
 

@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from derpman.alerts.models import SystemAlert
 from derpman.kit.work import Edge, UnitOfWork
-from derpman.traffic import metering, queries, rollups
+from derpman.traffic import cards, queries, rollups
 from derpman.traffic.calendar import day_of
-from derpman.traffic.metering import CardReading
+from derpman.traffic.cards import CardReading
 from derpman.traffic.models import ServerHour, TrafficDay, TrafficHour
 from derpman.traffic.queries import Step
 from tests.conftest import MovableClock
@@ -136,7 +136,7 @@ def test_drift_raises_an_alert_that_ends_by_itself(
 
     for sent, expected in ((1, []), (900 * MB, ["traffic_drift"]), (910 * MB, [])):
         clock.advance(hours=1)
-        edge(metering.record_cards, cards={server: CardReading(sent, clock())})
+        edge(cards.record_cards, cards={server: CardReading(sent, clock())})
         edge(rollups.roll_servers)
         assert edge.read(open_alerts) == expected
 
