@@ -11,24 +11,28 @@ from typing import Any
 
 import httpx2 as httpx
 
+from derpman.access import service as access
 from derpman.finance import channels, checking, wallet
 from derpman.finance import service as finance
 from derpman.finance.models import Method, Order
 from derpman.finance.states import FULFILLED, OrderStatus
-from derpman.kit.work import UnitOfWork
+from derpman.kit.work import Role, UnitOfWork
 from derpman.rentals import terms
 from derpman.rentals.models import RentalTerm
+from derpman.users import service as users
 from tests.drills._drill import Drill, program
 from tests.drills._races import Installation
 from tests.system.emulators.alipay import AlipayServer
 from tests.system.folders import Folder
-from tests.system.processes import Process, spawn, wait_until
+from tests.system.processes import NotInTime, Process, spawn, wait_until
 from tests.system.services import MariaDB
 
 BUDGET_S = 240
 INJECT = Path(__file__).parent / "inject"
 PARTS = ("api", "dispatcher", "tasks")
-COMPLETE_S = 60
+COMPLETE_S = 90
+WAIT_S = 300
+"""A machine that does much else takes long to start what was killed."""
 MOST_STEPS = 70
 """Database steps of a part in one payment, and some more: a later trap is taken away again."""
 
@@ -95,6 +99,10 @@ def play(drill: Drill) -> None:
         scene = Scene(drill, folder.path / "kill")
     rounds = drill.scaled(120, least=6)
     people = scene.there.add_people(rounds)
+    with drill.step("a payment without a kill, when everything has started"):
+        [(user_id, token)] = scene.there.edge(one_more).items()
+        pay(scene, user_id, token, "nobody", 1, by_wallet=True)
+        scene.slowest = 0.0
     wrong: list[str] = []
     ended: Counter[str] = Counter()
     with drill.step(f"{rounds} payments, each with a kill"):
@@ -148,7 +156,13 @@ def pay(scene: Scene, user_id: int, token: str, part: str, step: int, *, by_wall
         order = scene.there.edge.read(order_of, user_id)
         return order is not None and order.status in FULFILLED
 
-    wait_until(done, COMPLETE_S + 30, "the order is delivered")
+    try:
+        wait_until(done, WAIT_S, "the order is delivered")
+    except NotInTime:
+        scene.drill.say(f"{part} was to die at step {step}, by wallet: {by_wallet}")
+        for name, process in scene.parts.items():
+            scene.drill.say(f"{name}: {process.tail()[-1500:]}")
+        raise
     trap.unlink(missing_ok=True)
     scene.slowest = max(scene.slowest, time.monotonic() - began)
     order = scene.there.edge.read(order_of, user_id)
@@ -157,6 +171,19 @@ def pay(scene: Scene, user_id: int, token: str, part: str, step: int, *, by_wall
 
 def fill(work: UnitOfWork, user_id: int) -> None:
     wallet.compensate(work, user_id=user_id, fen=3900, reason="drill", request_key="drill")
+
+
+def one_more(work: UnitOfWork) -> dict[int, str]:
+    """Make another customer; return his token by his id."""
+    user = users.create(
+        work,
+        username="first",
+        email="first@example.com",
+        password_hash="-",
+        role=Role.USER,
+        locale="en",
+    )
+    return {user.id: access.open_session(work, user_id=user.id)}
 
 
 def order_of(work: UnitOfWork, user_id: int) -> Order | None:
