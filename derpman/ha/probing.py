@@ -37,7 +37,8 @@ CONNECT_GRACE_SECONDS = 20.0
 TENSE_SECONDS = 0.2
 """While a server is missed it is judged so often, so that what others say counts at once."""
 LATENCY_SECONDS = 60.0
-RELAYS_SECONDS = 5.0
+RELAYS_SECONDS = 30.0
+"""How often relays to try are chosen anew; sooner for a server whose relays were not reached."""
 MEASURE_TRY_SECONDS = 3.0
 MOST_OBSERVERS = 5
 MOST_TARGETS = 5
