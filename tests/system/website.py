@@ -47,7 +47,7 @@ class Mailbox(Catcher):
         text = {
             "to": list(message.recipients),
             "subject": str(message.mail["Subject"]),
-            "text": body.get_content() if body else "",
+            "text": body.get_content().replace("\r\n", "\n") if body else "",
         }
         name = self._folder / f"{len(self.messages):05}"
         name.with_suffix(".part").write_text(json.dumps(text, ensure_ascii=False))

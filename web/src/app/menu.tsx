@@ -15,6 +15,7 @@ import {
   ShareAltOutlined,
   TagsOutlined,
   TeamOutlined,
+  WalletOutlined,
 } from "@ant-design/icons";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -35,6 +36,7 @@ const CUSTOMER: Group[] = [
       { to: "/devices", word: "devices", icon: <LaptopOutlined /> },
       { to: "/acl", word: "acl", icon: <ShareAltOutlined /> },
       { to: "/usage", word: "usage", icon: <BarChartOutlined /> },
+      { to: "/wallet", word: "wallet", icon: <WalletOutlined /> },
       { to: "/account", word: "account", icon: <SettingOutlined /> },
       { to: "/help", word: "help", icon: <MedicineBoxOutlined /> },
     ],
@@ -48,6 +50,7 @@ const STAFF: Group[] = [
       { to: "/admin/users", word: "users", icon: <TeamOutlined /> },
       { to: "/admin/serials", word: "serials", icon: <TagsOutlined /> },
       { to: "/admin/plans", word: "plans", icon: <GiftOutlined /> },
+      { to: "/admin/finance", word: "finance", icon: <WalletOutlined /> },
     ],
   },
   {

@@ -108,6 +108,12 @@ const customerPages = [
   }),
   createRoute({
     getParentRoute: () => customer,
+    path: "/wallet",
+    validateSearch: plain,
+    component: lazyRouteComponent(() => import("@/features/wallet/WalletPage"), "WalletPage"),
+  }),
+  createRoute({
+    getParentRoute: () => customer,
     path: "/help",
     component: lazyRouteComponent(() => import("@/features/help/HelpPage"), "HelpPage"),
   }),
@@ -148,6 +154,7 @@ const adminPages = [
   staff("/logs", [() => import("@/features/logs/LogsPage"), "LogsPage"]),
   staff("/mails", [() => import("@/features/mails/MailsPage"), "MailsPage"]),
   staff("/plans", [() => import("@/features/plans/PlansPage"), "PlansPage"]),
+  staff("/finance", [() => import("@/features/finance/FinancePage"), "FinancePage"]),
   staff("/traffic", [() => import("@/features/traffic/TrafficPage"), "TrafficPage"]),
   staff("/templates", [() => import("@/features/templates/TemplatesPage"), "TemplatesPage"]),
   staff("/channels", [() => import("@/features/channels/ChannelsPage"), "ChannelsPage"]),

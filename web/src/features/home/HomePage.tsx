@@ -11,6 +11,7 @@ import { Card, Page } from "@/shared/ui/Page";
 import { FirstSteps, isUnderWay } from "./FirstSteps";
 import { QuotaCard } from "./QuotaCard";
 import { RelayTiles } from "./RelayTiles";
+import { Renew } from "./Renew";
 
 /** The customer's first page: how to begin, or how everything is. */
 export function HomePage() {
@@ -57,7 +58,7 @@ function Term({ home }: { home: HomeOut }) {
   if (!rental) return null;
   const days = daysUntil(rental.expires_at);
   return (
-    <Card title={t("home.expiry")}>
+    <Card title={t("home.expiry")} extra={<Renew />}>
       <div className="figure-value">
         {days > 1 ? t("home.daysLeft", { count: days }) : t("home.expiresToday")}
       </div>

@@ -33,3 +33,14 @@ export const serialTone = (status: string): Tone => SERIALS[status] ?? "plain";
 export const userTone = (status: string): Tone => USERS[status] ?? "off";
 export const jobTone = (status: string): Tone => JOBS[status] ?? "plain";
 export const mailTone = (status: string): Tone => MAILS[status] ?? "plain";
+
+const ORDERS: Record<string, Tone> = {
+  pending: "busy",
+  paid: "busy",
+  completed: "good",
+  renewed: "good",
+  cancelled: "off",
+  refunded: "warn",
+  expired: "off",
+};
+export const orderTone = (status: string): Tone => ORDERS[status] ?? "plain";

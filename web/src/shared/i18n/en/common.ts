@@ -13,6 +13,8 @@ export const common: typeof texts = {
     devices: "Devices",
     acl: "ACL",
     usage: "Traffic",
+    wallet: "Orders and wallet",
+    finance: "Finance",
     account: "Account",
     help: "Doctor and help",
     overview: "Overview",

@@ -11,6 +11,8 @@ export const common = {
     devices: "设备",
     acl: "ACL 配置",
     usage: "流量",
+    wallet: "订单与余额",
+    finance: "财务",
     account: "账号",
     help: "检查与帮助",
     overview: "概览",

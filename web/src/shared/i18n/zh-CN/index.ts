@@ -6,6 +6,7 @@ import { errors, reasons } from "./errors";
 import { help } from "./help";
 import { home } from "./home";
 import { usage } from "./usage";
+import { wallet } from "./wallet";
 
 export default {
   ...common,
@@ -15,6 +16,7 @@ export default {
   ...usage,
   ...account,
   ...help,
+  ...wallet,
   errors,
   reasons,
 };

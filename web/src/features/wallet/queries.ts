@@ -1,0 +1,46 @@
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { api, unwrap } from "@/api/client";
+
+export const walletKey = ["wallet"] as const;
+
+export const walletQuery = queryOptions({
+  queryKey: [...walletKey, "balance"],
+  queryFn: () => unwrap(api.GET("/api/finance/wallet")),
+});
+
+export const methodsQuery = queryOptions({
+  queryKey: [...walletKey, "methods"],
+  queryFn: () => unwrap(api.GET("/api/finance/methods")),
+  staleTime: 60_000,
+});
+
+export const autoRenewalQuery = queryOptions({
+  queryKey: [...walletKey, "auto"],
+  queryFn: async () => (await unwrap(api.GET("/api/finance/auto_renewal"))).auto_renewal,
+});
+
+export const ordersQuery = infiniteQueryOptions({
+  queryKey: [...walletKey, "orders"],
+  queryFn: ({ pageParam }) =>
+    unwrap(api.GET("/api/finance/orders", { params: { query: { before: pageParam, limit: 20 } } })),
+  initialPageParam: undefined as number | undefined,
+  getNextPageParam: (page) => page.next_before ?? undefined,
+});
+
+export const statementQuery = infiniteQueryOptions({
+  queryKey: [...walletKey, "statement"],
+  queryFn: ({ pageParam }) =>
+    unwrap(
+      api.GET("/api/finance/wallet/statement", {
+        params: { query: { before: pageParam, limit: 20 } },
+      }),
+    ),
+  initialPageParam: undefined as number | undefined,
+  getNextPageParam: (page) => page.next_before ?? undefined,
+});
+
+/** A key that makes a request the same one when it is sent twice. */
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((one) => one.toString(16).padStart(2, "0")).join("");
+}
