@@ -171,13 +171,26 @@ class Gate:
             and identity.role in self.system.guards.second_factor_for,
         )
 
+    def still_may(self, requests: Sequence[Request]) -> list[bool]:
+        """Tell of each request whether the log-in that it came with still holds."""
+        tokens = [self._token_of(request) for request in requests]
+        holding = self.doorkeeper.holding({token for token in tokens if token})
+        return [token in holding for token in tokens]
+
+    def _token_of(self, request: Request) -> str:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+        return cookies.token_of(request, is_https=self.system.guards.is_https) or ""
+
     def edge(self, actor: Actor) -> Edge:
         return self.system.edge(actor)
 
 
 def create_app(system: System) -> FastAPI:
     """Return the application of one installation."""
-    live, gate = Live(), Gate(system)
+    gate = Gate(system)
+    live = Live(gate.still_may)
 
     def heard(topic: str) -> None:
         live.nudge(topic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from derpman.access import service, tokens
 from derpman.access.service import Identity
@@ -16,6 +16,7 @@ from derpman.kit.work import Edge
 CACHE_SECONDS = 0.9
 """A session ended elsewhere is honoured within one second: this, and the time of one request."""
 CACHE_SIZE = 20_000
+BATCH = 500
 
 
 class Doorkeeper:
@@ -57,6 +58,17 @@ class Doorkeeper:
         if service.is_stale(identity, self._run.clock()):
             self._touch(identity)
         return identity
+
+    def holding(self, tokens_: Collection[str]) -> set[str]:
+        """Return which of these tokens stand for somebody now, whatever is remembered."""
+        hashes = {token_hash(one): one for one in tokens_}
+        asked, held = list(hashes), set[str]()
+        for start in range(0, len(asked), BATCH):
+            batch = asked[start : start + BATCH]
+            held |= self._run.read(service.holding, hashed_tokens=batch)
+        known = {hashes[one] for one in held}
+        programs = {one for one in tokens_ if one.startswith(tokens.PREFIX)}
+        return known | {one for one in programs if self.identity_of(one) is not None}
 
     def heard(self, topic: str) -> None:
         """Forget everybody when sessions were ended: called by the wake listener."""

@@ -189,6 +189,22 @@ def prove_session(work: UnitOfWork) -> None:
     work.wake("sessions")
 
 
+def holding(work: UnitOfWork, *, hashed_tokens: Sequence[str]) -> set[str]:
+    """Return which of these tokens' sessions are open: one statement."""
+    found = (
+        select(LoginSession.token_hash)
+        .join(User, User.id == LoginSession.user_id)
+        .where(
+            LoginSession.token_hash.in_(hashed_tokens),
+            LoginSession.role == User.role,
+            LoginSession.ended_at.is_(None),
+            LoginSession.expires_at > work.now,
+            User.status.in_(users.MAY_LOG_IN),
+        )
+    )
+    return set(work.session.scalars(found))
+
+
 def is_stale(identity: Identity, now: datetime) -> bool:
     """Tell whether it is time to write down that a session is in use."""
     return now - identity.last_seen_at >= SEEN_EVERY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -74,6 +75,43 @@ def test_poller_ends_with_its_last_watcher() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         async with asyncio.timeout(10):
+            while asyncio.all_tasks() != {asyncio.current_task()}:  # noqa: ASYNC110 # no event
+                await asyncio.sleep(0.005)
+
+    asyncio.run(scene())
+
+
+def test_streams_of_those_who_may_no_longer_watch_end_and_others_do_not() -> None:
+    async def scene() -> None:
+        gone: set[int] = set()
+        asked: list[int] = []
+
+        def still_may(requests: Sequence[Request]) -> list[bool]:
+            asked.append(len(requests))
+            return [id(one) not in gone for one in requests]
+
+        live, picture = Live(still_may), Picture()
+        requests = [request(), request()]
+        seen: list[list[str]] = [[], []]
+
+        async def watch(number: int) -> None:
+            response = live.stream(requests[number], "rental:1", picture.fetch)
+            async for line in response.body_iterator:
+                seen[number].append(str(line))
+
+        tasks = [asyncio.create_task(watch(number)) for number in (0, 1)]
+        for lines in seen:
+            await until(lines, "number")
+        gone.add(id(requests[0]))
+        live.nudge("sessions")
+        async with asyncio.timeout(10):
+            await tasks[0]
+        assert seen[0][-1].startswith("event: end")
+        assert set(asked) == {2}, "all are asked about in one go"
+        assert not tasks[1].done()
+        gone.add(id(requests[1]))  # and the hint is lost
+        async with asyncio.timeout(10):
+            await tasks[1]
             while asyncio.all_tasks() != {asyncio.current_task()}:  # noqa: ASYNC110 # no event
                 await asyncio.sleep(0.005)
 
