@@ -35,7 +35,7 @@ from derpman.finance.routes import router as finance_router
 from derpman.ha.routes import monitoring_router as load_router
 from derpman.ha.routes import router as ha_router
 from derpman.ha.routes import server_router as ha_server_router
-from derpman.kit import http, machines, memory, places, site
+from derpman.kit import http, machines, memory, places, puzzles, site
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
@@ -144,6 +144,7 @@ class Gate:
             ip=ip[:45],
             user_agent=request.headers.get("user-agent", "")[:512],
             machine=machines.machine_of(request.headers, request.cookies, self.system.vault),
+            work=request.headers.get(puzzles.HEADER, "")[:200],
         )
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if is_bearer := scheme.lower() == "bearer":

@@ -122,6 +122,7 @@ class System:
             is_https=self.settings.public_url.startswith("https:"),
             second_factor_for=frozenset(Role(role) for role in self.settings.second_factor_for),
             proof_seconds=self.settings.proof_minutes * 60,
+            vault=self.vault,
         )
 
     def edge(self, actor: Actor = SYSTEM) -> Edge:

@@ -71,7 +71,7 @@ AREAS = {
 SPECIAL: tuple[tuple[str, str], ...] = (
     (r"POST /api/user/compensate$", "finance.refund"),
     (r"POST /api/rentals?/compensate$", "finance.refund"),
-    (r"POST /api/finance/.*/(refund|reverse|compensate)$", "finance.refund"),
+    (r"POST /api/finance/(.*/)?(refund|reverse|compensate)$", "finance.refund"),
     (r"POST /api/finance/receipts/.*/(confirm|refuse)$", "finance.confirm"),
     (r"POST /api/server/[^/]+/(remove|give_up)$", "servers.remove"),
     (r"POST /api/server/[^/]+/(drain|undrain)$", "ha.write"),

@@ -88,7 +88,7 @@ def end_session(run: RunSelf, session_id: IdValue) -> Out:
 @router.post("/password/forgot")
 def forgot_password(run: RunPublic, guards: Guarded, body: Forgot) -> Out:
     """Have a code mailed that sets a new password; the answer is the same for every address."""
-    guards.take_form(run.actor)
+    guards.take_mail_form(run.actor)
     run(recovery.ask_reset, email=body.email)
     return Out()
 

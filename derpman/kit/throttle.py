@@ -74,6 +74,19 @@ def network_of(ip: str) -> str:
     return str(address)
 
 
+def wide_network_of(ip: str) -> str:
+    """Return what one provider's customer may have many addresses of: a /24, or a /48 of IPv6."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return ip
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address, 48), strict=False))
+        address = address.ipv4_mapped
+    return str(ipaddress.ip_network((address, 24), strict=False))
+
+
 def _item(limit: Limit) -> limits.RateLimitItem:
     return limits.RateLimitItemPerSecond(limit.times, limit.seconds, namespace=limit.name)
 

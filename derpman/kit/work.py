@@ -53,6 +53,8 @@ class Actor:
     user_agent: str = ""
     machine: str = ""
     """The machine check code of the caller, empty when it gave none."""
+    work: str = ""
+    """The answer to a puzzle that came with the request."""
     proved_at: datetime | None = None
     """When this session last showed that it is he; None for API tokens and the system."""
     is_program: bool = False

@@ -26,20 +26,22 @@ from derpman.rentals.life_schemas import (
     WaitingPart,
 )
 from derpman.rentals.schemas import Activate, DoneOut, RentalOut, RentalPart
+from derpman.serials import tries
 from derpman.users import service as users
 
 router = APIRouter(prefix="/api/user", tags=["user"])
 
 
 @router.post("/renew")
-def renew(request: Request, run: RunUser, body: Activate) -> RenewedOut:
+def renew(request: Request, run: RunUser, guards: Guarded, body: Activate) -> RenewedOut:
     """Spend a serial number on a renewal: from the present end, or from now when that is past.
 
     Within seven days of the end the relays, and the ACL, are the same as before.
     """
     region_base: int = request.app.state.system.settings.region_base
     try:
-        return RenewedOut(rental=run(_renewed, body.code, region_base))
+        with tries.counted(guards, run.actor):
+            return RenewedOut(rental=run(_renewed, body.code, region_base))
     except NotEnoughServers as error:
         # In a transaction of its own: the refused one took its rows with it.
         run(service.report_shortage, wanted=error.wanted, fit=error.fit)

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from derpman.containers.errors import NotEnoughServers
 from derpman.kit.errors import Unavailable
-from derpman.kit.http import RunAdmin, RunUser
+from derpman.kit.http import Guarded, RunAdmin, RunUser
 from derpman.kit.live import EVENTS, Live
 from derpman.kit.types import IdValue
 from derpman.kit.work import Edge, UnitOfWork
@@ -24,17 +24,19 @@ from derpman.rentals.schemas import (
     RentalOut,
     RentalPart,
 )
+from derpman.serials import tries
 
 router = APIRouter(prefix="/api/user", tags=["user"])
 container_router = APIRouter(prefix="/api/container", tags=["container"])
 
 
 @router.post("/activate")
-def activate(request: Request, run: RunUser, body: Activate) -> RentalOut:
+def activate(request: Request, run: RunUser, guards: Guarded, body: Activate) -> RentalOut:
     """Spend a serial number: three relays and an ACL, all of it or nothing."""
     region_base: int = request.app.state.system.settings.region_base
     try:
-        return RentalOut(rental=run(_activated, body.code, region_base))
+        with tries.counted(guards, run.actor):
+            return RentalOut(rental=run(_activated, body.code, region_base))
     except NotEnoughServers as error:
         _report_shortage(run, error)
         raise

@@ -14,7 +14,7 @@ def register(
     run: Edge, guards: Guards, *, username: str, email: str, password: str, locale: str
 ) -> int:
     """Record the wish to have an account; return its id. Every address is answered alike."""
-    guards.take_form(run.actor)
+    guards.take_mail_form(run.actor)
     name, address = registration.acceptable(username=username, email=email, password=password)
     return run(
         registration.register,
@@ -27,7 +27,7 @@ def register(
 
 def ask_again(run: Edge, guards: Guards, *, email: str) -> None:
     """Have the code of a registration mailed once more."""
-    guards.take_form(run.actor)
+    guards.take_mail_form(run.actor)
     run(registration.ask_again, email=email)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,13 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from derpman.access import steps
-from derpman.kit import machines, passwords
+from derpman.kit import machines, passwords, puzzles
+from derpman.kit.guards import FREE_MAILS
+from derpman.kit.throttle import wide_network_of
 from derpman.kit.work import Edge
 from derpman.logs.models import SystemLog, UserLog
 from derpman.users import service as users
+from derpman.wiring import System
 from tests.conftest import PASSWORD, MovableClock, Person, QueuedMail
 
 Follow = Callable[..., None]
@@ -279,11 +283,45 @@ def test_a_reset_lives_for_half_an_hour(
 
 
 def test_forms_of_visitors_are_counted_by_place(client: TestClient) -> None:
+    body = {"email": "nobody@example.com", "code": "123456"}
+    answers = [client.post("/api/user/verify", json=body).status_code for _ in range(61)]
+    assert answers == [422] * 60 + [429]
+
+
+def test_many_mails_from_one_network_cost_a_proof_of_work(client: TestClient) -> None:
     answers = [
         client.post("/api/user/password/forgot", json={"email": f"nobody{number}@example.com"})
-        for number in range(61)
+        for number in range(FREE_MAILS.times + 1)
     ]
-    assert [answer.status_code for answer in answers] == [200] * 60 + [429]
+    assert [answer.status_code for answer in answers] == [200] * FREE_MAILS.times + [403]
+    error = answers[-1].json()["error"]
+    assert (error["code"], error["params"]["bits"]) == ("access.work_needed", puzzles.BITS)
+    answer = next(
+        answer
+        for answer in (f"{error['params']['puzzle']}:{number}" for number in itertools.count())
+        if puzzles.zero_bits(answer) >= puzzles.BITS
+    )
+    for status in (200, 403):  # it counts once
+        again = client.post(
+            "/api/user/password/forgot",
+            json={"email": "nobody@example.com"},
+            headers={puzzles.HEADER: answer},
+        )
+        assert again.status_code == status
+
+
+def test_a_known_browser_logs_in_from_a_network_full_of_guessers(
+    client: TestClient, carl: Person, system: System
+) -> None:
+    client.base_url = "https://derp.example"  # type: ignore[assignment]
+    assert log_in(client, carl.email).status_code == 200
+    assert machines.COOKIE in client.cookies
+    wide = wide_network_of("testclient")
+    for _ in range(steps.TRIES_FROM_NETWORK.times):
+        system.guards.throttle.take(steps.TRIES_FROM_NETWORK, wide)
+    assert log_in(client, carl.email).status_code == 200
+    client.cookies.clear()
+    assert log_in(client, carl.email).status_code == 429
 
 
 def test_a_browser_gets_a_name_once(client: TestClient, carl: Person) -> None:
