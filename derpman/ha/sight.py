@@ -30,6 +30,7 @@ class Sight:
     contact_misses: int = 0
     outside_misses: int = 0
     good: int = 0
+    outside_good: int = 0
     missed_at: float | None = None
     """When the first of the present misses was, on the loop's clock."""
     error: str = field(default="")
@@ -47,6 +48,7 @@ class Sight:
             self.contact_misses = 0 if contact else self.contact_misses + 1
         if outside is not None:
             self.outside_misses = 0 if outside else self.outside_misses + 1
+            self.outside_good = self.outside_good + 1 if outside else 0
         if self.contact_misses or self.outside_misses:
             self.good = 0
             self.missed_at = now if self.missed_at is None else self.missed_at
@@ -87,8 +89,10 @@ class Sight:
                 if self.good >= RETURN_SIGHTS:
                     return "return"
                 return "condemn" if is_dead else None
-            case ServerStatus.DEAD if self.good >= RETURN_SIGHTS:
-                return "return"
+            case ServerStatus.DEAD:
+                if self.good >= RETURN_SIGHTS:
+                    return "return"
+                return "reappear" if self.outside_good >= RETURN_SIGHTS and is_missed else None
             case ServerStatus.RECOVERING:
                 if is_dead:
                     return "condemn"

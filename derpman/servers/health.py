@@ -169,6 +169,8 @@ def _tell(
     evidence: Mapping[str, Any],
 ) -> None:
     key = str(server.id)
+    if after is ServerStatus.UNHEALTHY:
+        alerts.resolve_alert(work, alert_type="server_dead", object_key=key)
     if after in (ServerStatus.UNHEALTHY, ServerStatus.DEAD):
         link = work.session.get(ServerLink, server.id)
         facts = {

@@ -38,6 +38,7 @@ TRANSITIONS = {
     (ServerStatus.SUSPECT, "condemn"): ServerStatus.DEAD,
     (ServerStatus.UNHEALTHY, "condemn"): ServerStatus.DEAD,
     (ServerStatus.RECOVERING, "condemn"): ServerStatus.DEAD,
+    (ServerStatus.DEAD, "reappear"): ServerStatus.UNHEALTHY,  # reached from outside, not by us
     (ServerStatus.UNHEALTHY, "return"): ServerStatus.RECOVERING,
     (ServerStatus.DEAD, "return"): ServerStatus.RECOVERING,
     (ServerStatus.RECOVERING, "recover"): ServerStatus.HEALTHY,

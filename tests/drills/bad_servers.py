@@ -128,7 +128,8 @@ def changed_key(drill: Drill, panel: Panel, spoilt: Bad) -> None:
     spoilt.server.reboot()
 
     def lost() -> bool:
-        return panel.server(spoilt.server_id)["status"] == "unhealthy"
+        # dead at first, if its reboot took so long that the others missed it too
+        return panel.server(spoilt.server_id)["status"] in ("unhealthy", "dead")
 
     wait_until(lost, 60, "the server with another host key counts as unhealthy")
     job_id = panel.admin.post(f"/api/server/{spoilt.server_id}/check")["job_id"]

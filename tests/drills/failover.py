@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import threading
 import time
 from datetime import datetime
 from typing import Any
 
-import httpx2 as httpx
-
+from derpman.acl import hujson
 from tests.drills._drill import Drill, program
-from tests.drills._panel import PARTS, Panel
+from tests.drills._panel import PARTS, Account, Panel
 from tests.drills._relays import Tenant
 from tests.drills.main_job import add_servers
+from tests.system.emulators.tailscale import Tailscale
 from tests.system.fleet import Fleet, Server
 from tests.system.gap import Watch
 from tests.system.processes import NotInTime, wait_until
 from tests.system.tailnet import Control
 
 BUDGET_S = 300
-FOLLOW_SECONDS = 0.2
 SETTLE_SECONDS = 4.0
 """Of quiet before something dies, so that what is measured is not what came before."""
 AFTER_KILL_SECONDS = 8
@@ -30,35 +26,53 @@ WITHIN_PROCESS_S = 3
 WITHIN_HOST_S = 8
 
 
-class Follower:
-    """The test's control server takes a customer's map from his headscale address by itself.
+class Tailnet:
+    """The first customer's tailnet takes his maps by the panel's own push.
 
-    headscale fetches its addresses every few minutes; this asks five times a second and so stands
-    for a push. The time it takes is printed as a part of its own.
+    Tailscale's API is an emulator; a policy that it takes goes on to the control server of his
+    clients at once, as Tailscale's own control plane does.
     """
 
-    def __init__(self, tenant: Tenant, control: Control) -> None:
-        self._url = tenant.account.post("/api/acl/address")["address"]["url"]
-        self._control = control
-        self._stop = threading.Event()
-        self._etag = ""
+    def __init__(self, api: Tailscale) -> None:
+        self.api = api
+        self.control: Control | None = None
         self.pushed_at: list[float] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._seen = api.policy
+        api.after = self._hear
 
-    def _run(self) -> None:
-        with httpx.Client(timeout=5) as client:
-            while not self._stop.wait(FOLLOW_SECONDS):
-                with contextlib.suppress(httpx.HTTPError, OSError):
-                    answer = client.get(self._url, headers={"If-None-Match": self._etag})
-                    if answer.status_code == 200:
-                        self._etag = answer.headers["ETag"]
-                        self._control.push(json.loads(answer.text))
-                        self.pushed_at.append(time.time())
+    def _hear(self, _request: object) -> None:
+        if self.api.policy == self._seen or self.control is None:
+            return
+        self._seen = self.api.policy
+        root = hujson.read(self._seen).root
+        assert root is not None
+        self.control.push(root.plain()["derpMap"])
+        self.pushed_at.append(time.time())
 
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(10)
+    def link(self, account: Account) -> None:
+        """Link it as a customer does: credential, preview, first push, then by itself."""
+        account.post(
+            "/api/acl/link",
+            kind="tailscale",
+            client_id=self.api.client_id,
+            secret=self.api.client_secret,
+            wants_push=True,
+            wants_devices=False,
+            is_automatic=True,
+        )
+        wait_until(
+            lambda: account.get("/api/acl/link")["link"]["status"] == "working",
+            60,
+            "the link works",
+        )
+        for wish in ({"preview": True}, {"accept_unregistered": True}):
+            push = account.post("/api/acl/push", **wish)["push"]["id"]
+            wait_until(lambda id_=push: self._is_done(account, id_), 60, f"{wish} is done")
+
+    def _is_done(self, account: Account, push_id: int) -> bool:
+        status = account.get(f"/api/acl/pushes/{push_id}")["push"]["status"]
+        assert status in ("queued", "done", "unchanged"), status
+        return status != "queued"
 
 
 class Scene:
@@ -68,7 +82,12 @@ class Scene:
         self.drill = drill
         with drill.step("stand up four servers, four clients and a panel"):
             self.fleet = drill.use(Fleet(servers=4, clients=4))
-            self.panel = drill.use(Panel(host=self.fleet.panel_address))
+            self.tailnet = Tailnet(drill.use(Tailscale()))
+            api = {
+                "DERPMAN_TAILSCALE_API_URL": self.tailnet.api.url,
+                "DERPMAN_ALLOW_PRIVATE_LINKS": "true",
+            }
+            self.panel = drill.use(Panel(host=self.fleet.panel_address, environment=api))
             ids = add_servers(self.panel, self.fleet)
         self.ids = {
             server.address: id_ for server, id_ in zip(self.fleet.servers, ids, strict=True)
@@ -77,8 +96,9 @@ class Scene:
             codes = self.panel.serials(count=2)
             self.pushed = Tenant(self.panel, self.fleet, "pushed", codes[0], 0)
             self.pasting = Tenant(self.panel, self.fleet, "pasting", codes[1], 1)
-        self.follower = Follower(self.pushed, self.pushed.one.control)
-        drill.finally_(self.follower.stop)
+        with drill.step("the first links his tailnet, which is pushed from now on"):
+            self.tailnet.control = self.pushed.one.control
+            self.tailnet.link(self.pushed.account)
 
     def id_of(self, server: Server) -> int:
         return self.ids[server.address]
@@ -251,7 +271,7 @@ def parts(
     [move] = ours
     made = next(one for one in scene.pushed.slots() if one["slot"] == slot["slot"])
     ready = made.get("ready_at")
-    pushed = next((at for at in scene.follower.pushed_at if at > began), None)
+    pushed = next((at for at in scene.tailnet.pushed_at if at > began), None)
     for name, at in {
         "suspect_after_s": seconds_of(suspect["at"]),
         "detection_s": seconds_of(dead["at"]),

@@ -90,6 +90,12 @@ def test_what_comes_back_must_be_seen_four_times_and_then_stay(status: ServerSta
     assert verdict(seen(*[(False, False)] * 2), ServerStatus.RECOVERING) == "lose"
 
 
+def test_a_dead_server_that_others_reach_again_is_only_unhealthy_to_us() -> None:
+    assert verdict(seen(*[(False, True)] * 3), ServerStatus.DEAD) is None
+    assert verdict(seen(*[(False, True)] * 4), ServerStatus.DEAD) == "reappear"
+    assert verdict(seen(*[(None, True)] * 9), ServerStatus.DEAD) is None, "the link is being made"
+
+
 def test_a_look_that_ends_after_later_ones_does_not_count() -> None:
     sight = Sight()
     sight.note(2, 1.0, contact=True, outside=True)
