@@ -11,7 +11,8 @@ from derpman.kit.work import Edge
 from derpman.rentals import service
 from derpman.rentals.models import Rental
 from derpman.serials import service as serials
-from tests.conftest import Person
+from tests.conftest import MovableClock, Person
+from tests.rentals.lives import Life
 
 NewCode = Callable[..., str]
 Activate = Callable[..., Rental]
@@ -40,3 +41,18 @@ def activate(edge_of: Callable[..., Edge], new_code: NewCode) -> Activate:
         return edge_of(person.actor)(service.activate, code=code or new_code(), user_id=person.id)
 
     return run
+
+
+@pytest.fixture
+def life(
+    edge: Edge,
+    edge_of: Callable[..., Edge],
+    clock: MovableClock,
+    servers: list[int],
+    carl: Person,
+    new_code: NewCode,
+) -> Life:
+    edge_of(carl.actor)(service.activate, code=new_code(180), user_id=carl.id)
+    life = Life(edge, clock, carl)
+    life.nodes_say_ready()
+    return life
