@@ -53,7 +53,8 @@ from derpman.traffic.events import QuotaPassed, ServerAtMargin, ServerStopped, T
 from derpman.users.events import VerificationAsked
 
 SUBSCRIPTIONS: dict[str, Sequence[str]] = {
-    AclReplaced.name: ["acl.follow_replaced", "acl.tell_replaced", "tailnets.push_replaced"],
+    # The push first: devices may be waiting for the new map.
+    AclReplaced.name: ["tailnets.push_replaced", "acl.follow_replaced", "acl.tell_replaced"],
     AclPushed.name: ["acl.note_pushed"],
     AclPushFailed.name: ["tailnets.tell_push_failed"],
     AclPushUndone.name: ["acl.note_undone"],
