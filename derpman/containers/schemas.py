@@ -45,6 +45,8 @@ class SlotOut(Part):
     """Counts the relays that this slot has had; while one follows another there are two."""
     ends_at: datetime | None
     """Of a relay that the next has followed: until when it runs at most."""
+    latency_ms: float | None = None
+    """From here to its server, as last measured; null when that was too long ago."""
 
     @classmethod
     def of(cls, placement: Placement, regions: dict[int, str]) -> SlotOut:

@@ -15,12 +15,16 @@ from derpman.containers.models import Placement
 from derpman.containers.schemas import RestraintOut, SlotOut
 from derpman.finance import service as finance
 from derpman.kit.work import UnitOfWork
+from derpman.monitoring import queries as monitoring
+from derpman.monitoring.service import PANEL
 from derpman.rentals import opening, service, terms
 from derpman.rentals.models import Rental
 from derpman.rentals.opening import RESUMED_WITHIN
 from derpman.rentals.schemas import AclOut, ChangePart, LifePart, RentalOut, RentalPart
 from derpman.servers import service as servers
 from derpman.users import service as users
+
+LATENCY = f"{PANEL}.tcp"
 
 
 def of_user(work: UnitOfWork, *, user_id: int) -> RentalPart | None:
@@ -52,7 +56,11 @@ def of(work: UnitOfWork, rental: Rental) -> RentalPart:
         version = None
     placements = _shown(containers.placements_of(work, rental_id=rental.id), version)
     regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
-    slots = [SlotOut.of(one, regions) for one in placements]
+    latencies = monitoring.newest(work, server_ids=list(regions), metric=LATENCY)
+    slots = [
+        SlotOut.of(one, regions).model_copy(update={"latency_ms": latencies.get(one.server_id)})
+        for one in placements
+    ]
     return RentalPart(
         id=rental.id,
         user_id=rental.user_id,

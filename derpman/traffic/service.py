@@ -163,6 +163,19 @@ def _open(work: UnitOfWork, rental: Rental, period: TrafficPeriod) -> None:
 
 
 def _close(work: UnitOfWork, period: TrafficPeriod) -> None:
+    if period.status is PeriodStatus.OPEN:
+        logs.record_history(
+            work,
+            user_id=period.user_id,
+            kind="traffic.period_closed",
+            rental_id=period.rental_id,
+            detail={
+                "number": period.number,
+                "starts_at": period.starts_at,
+                "used_bytes": period.used_bytes,
+                "limit_bytes": period.limit_bytes,
+            },
+        )
     if period.status is not PeriodStatus.CLOSED:
         period.status = next_state(TRANSITIONS, period.status, "close")
         period.open_rental_id, period.closed_at = None, work.now
