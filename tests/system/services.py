@@ -154,8 +154,12 @@ class MariaDB(Service):
         return ["--user=root"] if os.geteuid() == 0 else []
 
     def _command(self) -> list[str | Path]:
+        # Of its own: a server that starts deletes the temporary files it finds, also another's.
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
         return [
             self._server, "--no-defaults", f"--datadir={self.folder}/data", *self._as_root(),
+            f"--tmpdir={temporary}",
             f"--bind-address={HOST}", f"--port={self.port}", f"--socket={self.folder}/socket",
             f"--pid-file={self.folder}/pid", f"--init-file={self.folder}/init.sql",
             "--innodb-flush-log-at-trx-commit=1", *self._SMALL, "--skip-name-resolve",
