@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -49,8 +49,10 @@ class Listed:
     last_seen: str
 
 
-def listed_in(peers: Sequence[Peer]) -> list[Listed]:
+def listed_in(peers: Sequence[Peer], realm: str = "") -> list[Listed]:
     """Return the devices that count, those first that should get a place first.
+
+    `realm` tells ids of one control server from those of another, where they are but numbers.
 
     Not those of other tailnets that are only shared in: they keep to their own relays. Not those
     that wait to be let into the tailnet. Devices that are made for a job come last.
@@ -59,14 +61,15 @@ def listed_in(peers: Sequence[Peer]) -> list[Listed]:
     for peer in peers:
         if peer.is_external or not peer.is_authorized:
             continue
-        if not 0 < len(peer.stable_id) <= STABLE_ID_LENGTH or not peer.stable_id.isascii():
+        stable_id = realm + peer.stable_id
+        if not peer.stable_id or len(stable_id) > STABLE_ID_LENGTH or not stable_id.isascii():
             continue
         try:
             key = node_key(peer.node_key)
         except NotANodeKey:
             continue
         one = Listed(
-            stable_id=peer.stable_id,
+            stable_id=stable_id,
             node_key=key,
             name=clean_name(peer.name) or key[8:20],
             system=clean_name(peer.system),
@@ -88,9 +91,11 @@ class Book:
         self.devices = {one.id: one for one in queries.devices_of(work, user_id=user_id)}
         self.by_key = {one.node_key: one for one in self.devices.values()}
         self.room = max(0, device_limit - len(self.devices))
+        self.listed: set[str] = set()
 
     def follow(self, listed: Sequence[Listed]) -> None:
         """Take over what is new, as far as there is room, and what changed of the rest."""
+        self.listed = {one.stable_id for one in listed}
         known = [one for one in listed if one.stable_id in self.rows]
         for one in known:  # first, so that what changed keeps its place
             self._update(self.rows[one.stable_id], one)
@@ -104,14 +109,14 @@ class Book:
                     continue
             self._add(one)
 
-    def drop_missing(self, listed: Collection[str]) -> list[str]:
-        """Drop what is not listed any more; return the names of those that wait for a word.
+    def drop_missing(self) -> list[str]:
+        """Drop what was not listed; return the names of those that wait for a word.
 
         Once is not enough: what is missing must still be missing a moment later.
         """
         gone: list[LinkedDevice] = []
         for row in self.rows.values():
-            if row.stable_id in listed:
+            if row.stable_id in self.listed:
                 row.missing_since = None
             elif row.missing_since is None:
                 row.missing_since = self.work.now
@@ -120,8 +125,8 @@ class Book:
         followed = [row for row in self.rows.values() if row.status is LinkedStatus.FOLLOWED]
         lasting = [row for row in followed if not row.is_ephemeral]
         lost = [row for row in gone if row in lasting]
-        if not listed or 2 * len(lost) > len(lasting):
-            held = [row for row in gone if row in followed and (not listed or row in lost)]
+        if not self.listed or 2 * len(lost) > _count_before(lasting, lost):
+            held = [row for row in gone if row in followed and (not self.listed or row in lost)]
         else:
             held = []
         for row in gone:
@@ -178,7 +183,7 @@ class Book:
 
     def _rekey(self, row: LinkedDevice, device: Device, new_key: str) -> None:
         other = self.by_key.get(new_key)
-        if other is not None and other is not device and self._is_followed(other):
+        if other is not None and other is not device and not self._let_go(other, row):
             return  # two devices cannot have one key: the list will say otherwise soon
         row.node_key = new_key
         if other is device:
@@ -201,17 +206,24 @@ class Book:
             row.device_id = other.id
         self.changes.renewed.append(row.name)
 
-    def _is_followed(self, device: Device) -> bool:
-        return any(
-            row.device_id == device.id and row.status is LinkedStatus.FOLLOWED
+    def _let_go(self, device: Device, of: LinkedDevice) -> bool:
+        """End that another row follows a device, unless its own is listed still."""
+        others = [
+            row
             for row in self.rows.values()
-        )
+            if row is not of and row.device_id == device.id and row.status is LinkedStatus.FOLLOWED
+        ]
+        if any(row.stable_id in self.listed for row in others):
+            return False
+        for row in others:  # the same device under another id: its tailnet was set up anew
+            self.work.session.delete(row)
+            del self.rows[row.stable_id]
+        return True
 
     def _take(self, row: LinkedDevice) -> bool:
         same = self.by_key.get(row.node_key)
         if same is not None:
-            self._adopt(row, same)
-            return True
+            return self._adopt(row, same)
         if not self.room:
             return False
         try:
@@ -226,11 +238,23 @@ class Book:
         self.changes.added.append(row.name)
         return True
 
-    def _adopt(self, row: LinkedDevice, device: Device) -> None:
-        action = "include" if row.status is LinkedStatus.LEFT_OUT else "follow"
+    def _adopt(self, row: LinkedDevice, device: Device) -> bool:
+        if not self._let_go(device, row):
+            return False
         if row.status is not LinkedStatus.FOLLOWED:
+            action = "include" if row.status is LinkedStatus.LEFT_OUT else "follow"
             row.status = next_state(LINKED_TRANSITIONS, row.status, action)
         row.device_id = device.id
+        return True
+
+
+def _count_before(lasting: Sequence[LinkedDevice], lost: Sequence[LinkedDevice]) -> int:
+    """Count the devices there were before the first of these was missed: newer ones make no half.
+
+    Another tailnet would bring as many of its own.
+    """
+    first = min((row.missing_since for row in lost if row.missing_since), default=None)
+    return sum(1 for row in lasting if first is None or row.created_at < first)
 
 
 def registered(work: UnitOfWork, row: LinkedDevice, name: str | None = None) -> Device:

@@ -149,9 +149,9 @@ def follow(
     if rental is None:
         return None
     book = Book(work, user_id=link.user_id, device_limit=rental.device_limit)
-    listed = listed_in(peers)
+    listed = listed_in(peers, look.access.realm)
     book.follow(listed)
-    held = book.drop_missing({one.stable_id for one in listed})
+    held = book.drop_missing()
     if held and not link.held_removals:
         notices.tell_held(work, user_id=link.user_id, names=held)
     link.held_removals = len(held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import re
@@ -76,6 +77,13 @@ class Access:
     """None when it cannot be read any more."""
     forbidden: tuple[str, ...] = ()
     """Addresses of the operator's own servers."""
+
+    @property
+    def realm(self) -> str:
+        """Return what tells the ids of this control server's devices from those of another."""
+        if self.kind is LinkKind.TAILSCALE:
+            return ""  # its ids are the only ones of their kind anywhere
+        return hashlib.sha256(self.address.encode()).hexdigest()[:8] + ":"
 
     def connect(self, outgoing: Outgoing, tailscale_url: str) -> Tailscale | Headscale:
         """Return the client of this control server; nothing is sent yet."""

@@ -582,6 +582,38 @@ def test_another_tailnet_asks_before_it_takes_all_away(
         assert names() == ["machine"]
 
 
+@pytest.mark.usefixtures("rental")
+def test_numbers_of_another_headscale_are_other_devices(do: Edge, look, names, link_now) -> None:
+    with Headscale() as first, Headscale() as second:
+        first.add_node("server")
+        second.add_node("stranger")
+        facts = LinkFacts(kind=LinkKind.HEADSCALE, address=first.url, secret=first.key)
+        do(tailnets.create, facts=facts, outgoing=ANY)
+        look(0)
+        facts = LinkFacts(kind=LinkKind.HEADSCALE, address=second.url, secret=second.key)
+        do(tailnets.change, facts=facts, outgoing=ANY)
+        for _ in range(3):
+            look()
+        assert names() == ["server", "stranger"]
+        assert link_now().held_removals == 1
+
+
+def test_the_same_devices_under_other_ids_are_not_asked_about(
+    do: Edge, link: Link, look, there: Tailscale, names, link_now, linked
+) -> None:
+    for name in ("laptop", "phone"):
+        there.add_device(name)
+    link()
+    look(0)
+    for device in there.devices:
+        device["nodeId"] += "2"
+    for _ in range(3):
+        look()
+    assert names() == ["laptop", "phone"]
+    assert link_now().held_removals == 0
+    assert {row.stable_id for row in linked().values()} == {"nlaptopCNTRL2", "nphoneCNTRL2"}
+
+
 def test_a_removed_link_leaves_devices_alone(
     do: Edge, link: Link, look, follow, there: Tailscale, names, linked
 ) -> None:
