@@ -66,19 +66,21 @@ def place(
 
     By wallet the order is paid at once, or NotEnoughMoney and there is none.
     """
-    users.refuse_suspended(users.lock(work, user_id))
+    user = users.lock(work, user_id)
     known = _same(work, user_id, request_key, kind, plan_id, amount_fen)
     if known is not None:
         return known
     _refuse_too_many(work, user_id)
     days = 0
     if kind is OrderKind.TOP_UP:
+        users.refuse_suspended(user)
         price = amount_fen or 0
         if not LEAST_TOP_UP_FEN <= price <= MOST_TOP_UP_FEN:
             raise AmountRefused(least=LEAST_TOP_UP_FEN, most=MOST_TOP_UP_FEN)
         if method is Method.WALLET:
             raise MethodNotOffered
     else:
+        users.refuse_unrenewable(user)  # he would pay, and have it back at once
         plan = service.plan_on_sale(work, plan_id or 0)
         price, days = plan.price_fen, plan.duration_days
     order = _new(
@@ -226,7 +228,11 @@ def lock_of(work: UnitOfWork, order: Order) -> Order:
 def pay(work: UnitOfWork, *, order_id: int, method: Method) -> Order:
     """Pay a pending order, or begin to, perhaps in another way than before."""
     order = lock(work, order_id)
-    users.refuse_suspended(users.get(work, order.user_id))
+    user = users.get(work, order.user_id)
+    if order.kind is OrderKind.TOP_UP:
+        users.refuse_suspended(user)
+    else:
+        users.refuse_unrenewable(user)
     if order.status is not OrderStatus.PENDING:
         raise OrderNotPayable(state=order.status)
     if method is Method.WALLET and order.kind is OrderKind.TOP_UP:

@@ -132,6 +132,12 @@ def _give_back(
         entry = ledger.post(
             work, kind=kind, key=key, moves=moves, user_id=order.user_id, order=order, note=reason
         )
+        logs.record_history(
+            work,
+            user_id=order.user_id,
+            kind=f"order.{kind}",
+            detail={"order": order.number, "fen": fen, "reason": reason},
+        )
         work.emit(OrderRefunded(order_id=order.id, entry_id=entry.id))
         work.emit(WalletCredited(entry_id=entry.id))
     order.refunded_fen += fen
