@@ -46,6 +46,8 @@ LATER_WATCH = timedelta(seconds=15)
 """The longest that every further server is watched."""
 KIND = "upgrade"
 ALERT = "upgrade_failed"
+WELL = (ServerStatus.HEALTHY, ServerStatus.SUSPECT)
+"""A server that is missed for a second may be busy with being upgraded: it is waited for."""
 UNFINISHED = (StageStatus.RUNNING, StageStatus.WATCHED)
 
 
@@ -75,7 +77,7 @@ def begin(
     known = current(work)
     if known is not None:
         raise UpgradeOpen(upgrade_id=known.id)
-    found = select(Server).where(Server.status == ServerStatus.HEALTHY)
+    found = select(Server).where(Server.status.in_(WELL))
     if server_ids is not None:
         found = found.where(Server.id.in_(server_ids))
     servers = work.session.scalars(found.order_by(Server.relay_count, Server.id)).all()
@@ -197,9 +199,11 @@ def advance(work: UnitOfWork) -> None:
 def _start(work: UnitOfWork, stage: UpgradeStage) -> bool:
     """Begin a server's turn, or wait for a job that is at it; False when it is passed over."""
     server = work.session.get_one(Server, stage.server_id, populate_existing=True)
-    if server.status is not ServerStatus.HEALTHY:
+    if server.status not in WELL:
         _turn(work, stage, "skip", f"server.{server.status}")
         return False
+    if server.status is ServerStatus.SUSPECT:
+        return True
     try:
         job = jobs.queue(work, server_id=stage.server_id, kind=KIND)
     except JobRunning:
@@ -224,9 +228,10 @@ def _follow(work: UnitOfWork, upgrade: Upgrade, stage: UpgradeStage) -> None:
             _turn(work, stage, "finish", None)
     if stage.status is StageStatus.WATCHED:
         server = work.session.get_one(Server, stage.server_id, populate_existing=True)
-        if server.status is not ServerStatus.HEALTHY:
+        is_over = stage.watch_until is None or work.now >= stage.watch_until
+        if server.status not in WELL:
             _fail(work, upgrade, stage, "upgrade.server_unwell")
-        elif stage.watch_until is None or work.now >= stage.watch_until:
+        elif is_over and server.status is ServerStatus.HEALTHY:
             _turn(work, stage, "pass", None)
 
 

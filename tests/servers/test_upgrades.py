@@ -272,6 +272,27 @@ def test_servers_that_are_not_healthy_are_passed_over(
     assert state(edge, upgrade) is UpgradeStatus.PAUSED
 
 
+def test_a_server_that_is_missed_for_a_moment_is_waited_for(
+    edge: Edge, means: jobrun.Means, fleet: list[int], clock: MovableClock
+) -> None:
+    def set_status(work: UnitOfWork, server_id: int, status: ServerStatus) -> None:
+        work.session.execute(update(Server).where(Server.id == server_id).values(status=status))
+
+    upgrade = begin(edge, means, watch_seconds=0)
+    do_jobs(edge, means)
+    edge(set_status, fleet[2], ServerStatus.SUSPECT)
+    edge(rollouts.advance)
+    assert turns(edge, upgrade)[fleet[2]] is StageStatus.WATCHED
+    edge(set_status, fleet[2], ServerStatus.HEALTHY)
+    edge(set_status, fleet[0], ServerStatus.SUSPECT)
+    edge(rollouts.advance)
+    assert turns(edge, upgrade)[fleet[2]] is StageStatus.DONE
+    assert turns(edge, upgrade)[fleet[0]] is StageStatus.WAITING
+    edge(set_status, fleet[0], ServerStatus.HEALTHY)
+    edge(rollouts.advance)
+    assert do_jobs(edge, means) == [fleet[0]]
+
+
 def test_a_busy_server_is_waited_for(edge: Edge, means: jobrun.Means, fleet: list[int]) -> None:
     edge(upkeep.check, server_id=fleet[2], waits=True)
     upgrade = begin(edge, means)
