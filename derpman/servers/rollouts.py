@@ -200,7 +200,7 @@ def _start(work: UnitOfWork, stage: UpgradeStage) -> bool:
     """Begin a server's turn, or wait for a job that is at it; False when it is passed over."""
     server = work.session.get_one(Server, stage.server_id, populate_existing=True)
     if server.status not in WELL:
-        _turn(work, stage, "skip", f"server.{server.status}")
+        _turn(work, stage, "skip", "upgrade.not_healthy")
         return False
     if server.status is ServerStatus.SUSPECT:
         return True

@@ -73,7 +73,8 @@ TEXTS: dict[str, str] = {
     "upgrade.relay_unwell": "Relay {relay} did not do well on the new image ({state}); the relays "
     "of this server were put back on the one before.",
     "upgrade.node_unwell": "After the upgrade the node answers as version {version}.",
-    "upgrade.server_unwell": "After the upgrade the server did not stay healthy ({detail}).",
+    "upgrade.not_healthy": "The server was not healthy when its turn came, and was passed over.",
+    "upgrade.server_unwell": "After the upgrade the server did not stay healthy.",
     "upgrade.other_version": "The new node does not call itself what was signed: {detail}",
     "upgrade.does_not_run": "The new node does not run on this server: {detail}",
     "upgrade.settings_refused": "The new node does not accept the server's settings: {detail}",
