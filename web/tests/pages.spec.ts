@@ -18,9 +18,11 @@ const CUSTOMERS = [
   "/",
   "/devices",
   "/acl",
+  "/acl?way=automatic",
   "/acl?way=merge",
   "/acl?way=address",
   "/usage",
+  "/wallet",
   "/account",
   "/help",
 ];
@@ -29,6 +31,9 @@ const ADMINS = [
   "/admin/users",
   "/admin/serials",
   "/admin/plans",
+  "/admin/finance",
+  "/admin/finance?tab=orders",
+  "/admin/finance?tab=receipts",
   "/admin/servers",
   "/admin/servers/1",
   "/admin/containers",
@@ -81,6 +86,10 @@ async function look(
   );
   if (key && !/example\.com|docs\./.test(key[0]))
     faults.push(`${path} (${name}) shows the key ${key[0]}`);
+  if (name === "phone" || name === "english") {
+    found.splice(0);
+    return; // axe has judged the same page light and dark
+  }
   await page.evaluate(AXE);
   const audit = await page.evaluate(async () => {
     // @ts-expect-error axe was put into the page

@@ -180,12 +180,13 @@ export const router = createRouter({
 });
 
 // A page that shows somebody's data must not stay when his log-in has ended.
+let wasKnown = false;
 client.getQueryCache().subscribe((event) => {
-  if (event.type !== "updated" || event.query.queryKey[0] !== "me") return;
-  if (
-    event.query.state.data === null &&
-    router.state.matches.some((one) => one.id.includes("inside"))
-  ) {
+  if (event.query.queryKey[0] !== "me") return;
+  if (event.type === "removed" || event.query.state.data) {
+    wasKnown = event.type !== "removed";
+  } else if (wasKnown && event.query.state.data === null) {
+    wasKnown = false;
     client.removeQueries({ predicate: (query) => query.queryKey[0] !== "me" });
     router.navigate({ to: "/login", search: { next: router.state.location.href, ended: "1" } });
   }

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Form, Input, Select, Table } from "antd";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
-import { meQuery } from "@/shared/auth/session";
+import { isStaff, meQuery } from "@/shared/auth/session";
 import { useMe } from "@/shared/auth/useMe";
 import { moment, relative } from "@/shared/format/format";
 import { choose, errorText, LANGUAGES, type Language } from "@/shared/i18n";
@@ -10,18 +10,24 @@ import { useAct, useAsk } from "@/shared/ui/act";
 import { Failed } from "@/shared/ui/Loaded";
 import { Card, Facts, Page, State } from "@/shared/ui/Page";
 
+import { Deregister } from "./Deregister";
+import { SecondFactor } from "./SecondFactor";
+
 const sessionsKey = ["sessions"] as const;
 
 /** One's own account: what it is, its password, where it is logged in. */
 export function AccountPage() {
   const { t } = useTranslation();
+  const me = useMe();
   return (
     <Page title={t("account.title")}>
       <div className="tiles">
         <Profile />
         <ChangePassword />
       </div>
+      <SecondFactor />
       <Sessions />
+      {!isStaff(me) && <Deregister />}
     </Page>
   );
 }

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { Link as RouterLink, useNavigate, useSearch } from "@tanstack/react-router";
 import { Alert, Button, Tabs } from "antd";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
@@ -13,6 +13,7 @@ import { Blank, Card, Facts, Page, State } from "@/shared/ui/Page";
 import { Address } from "./Address";
 import { FileForm } from "./FileForm";
 import { Downloads, Versions } from "./Histories";
+import { Link } from "./Link";
 import { Merge } from "./Merge";
 import { currentQuery } from "./queries";
 import { Regions } from "./Regions";
@@ -30,7 +31,7 @@ export function AclPage() {
           ) : (
             <Card>
               <Blank title={t("acl.none")} hint={t("acl.noneHint")}>
-                <Link to="/">{t("home.step2")}</Link>
+                <RouterLink to="/">{t("home.step2")}</RouterLink>
               </Blank>
             </Card>
           )
@@ -42,7 +43,7 @@ export function AclPage() {
   );
 }
 
-const WAYS = ["snippet", "merge", "address", "file"] as const;
+const WAYS = ["automatic", "snippet", "merge", "address", "file"] as const;
 
 function Ways({ current }: { current: CurrentPart }) {
   const { t, i18n } = useTranslation();
@@ -91,6 +92,7 @@ function Ways({ current }: { current: CurrentPart }) {
               activeKey={way}
               onChange={(key) => navigate({ to: "/acl", search: { way: key }, replace: true })}
               items={[
+                { key: "automatic", label: t("acl.automatic"), children: <Link /> },
                 {
                   key: "snippet",
                   label: t("acl.snippet"),

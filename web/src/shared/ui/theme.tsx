@@ -2,13 +2,11 @@ import { App, ConfigProvider, theme as design } from "antd";
 import type { Locale } from "antd/es/locale";
 import { createContext, type ReactNode, use, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { nonce } from "./nonce";
 
 export type Appearance = "light" | "dark" | "system";
 const KEPT = "derpman.appearance";
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-
-/** The word of this page's answer, which our styles are let in by. */
-const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce;
 
 const FONTS =
   '-apple-system, BlinkMacSystemFont, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans", Roboto, sans-serif';
@@ -102,6 +100,7 @@ export function Design({ children }: { children: ReactNode }) {
     <Chosen value={chosen}>
       <ConfigProvider
         csp={nonce ? { nonce } : {}}
+        button={{ autoInsertSpace: false }} // a reader of the screen would spell the word
         {...(locale ? { locale } : {})}
         theme={{
           algorithm: isDark ? design.darkAlgorithm : design.defaultAlgorithm,

@@ -15,6 +15,7 @@ export const acl: typeof texts = {
     regions: "DERP region ids",
     notOffered: "This version cannot be taken now: {{reason}}",
     how: "How do you want to use it?",
+    automatic: "Automatic",
     snippet: "Paste into Tailscale",
     snippetHint:
       "Copy the derpMap part below into the policy under Access controls of Tailscale's admin console, beside the other members at the top.",

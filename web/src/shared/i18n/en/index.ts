@@ -5,6 +5,7 @@ import { devices } from "./devices";
 import { errors, reasons } from "./errors";
 import { help } from "./help";
 import { home } from "./home";
+import { link } from "./link";
 import { usage } from "./usage";
 import { wallet } from "./wallet";
 
@@ -17,6 +18,7 @@ export default {
   ...account,
   ...help,
   ...wallet,
+  ...link,
   errors,
   reasons,
 };

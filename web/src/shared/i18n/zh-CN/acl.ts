@@ -13,6 +13,7 @@ export const acl = {
     regions: "DERP 区域编号",
     notOffered: "这个版本现在不能下载：{{reason}}",
     how: "选择使用方式",
+    automatic: "自动",
     snippet: "粘贴到 Tailscale",
     snippetHint:
       "复制下面的 derpMap 部分，粘贴到 Tailscale 管理后台 Access controls 的策略里，与其他顶层字段并列。",
