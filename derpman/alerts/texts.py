@@ -76,6 +76,12 @@ TEXTS: dict[str, Text] = {
         en="A customer could not be served: {wanted} servers are needed and {fit} are fit",
         zh="有客户无法开通服务：需要 {wanted} 台服务器，可用的只有 {fit} 台",
     ),
+    "acl_rotation_failed": Text(
+        en="The next ACL version of user {user_id} ({username}) could not be made ({error}); it is "
+        "tried again, and his present one ends on its day 32",
+        zh="用户 {user_id}（{username}）的下一个 ACL 配置版本生成失败（{error}）；系统会自动重试，"
+        "当前版本仍将在第 32 天失效",
+    ),
     "traffic_impossible": Text(
         en="Relay {relay_id} on server {server_id} reports {bytes} bytes within {seconds} s, more "
         "than its line can carry: not billed until somebody decides",

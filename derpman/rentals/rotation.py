@@ -18,6 +18,8 @@ from derpman.acl import service as acl
 from derpman.acl.mails import ROTATION
 from derpman.acl.models import AclJob, AclRotation, AclVersion
 from derpman.acl.states import ROTATION_TRANSITIONS, AclStatus, RotationStatus
+from derpman.alerts import service as alerts
+from derpman.alerts.models import Severity
 from derpman.containers import queries as container_queries
 from derpman.containers import service as containers
 from derpman.containers import successors
@@ -37,6 +39,7 @@ from derpman.rentals.states import RentalStatus
 from derpman.servers import service as servers
 from derpman.users import service as users
 
+FAILED = "acl_rotation_failed"
 TRY_AGAIN = timedelta(minutes=10)
 """After so long a version that could not be followed is looked at again."""
 PATIENCE = timedelta(minutes=5)
@@ -286,6 +289,7 @@ def _issue(work: UnitOfWork, rotation: AclRotation, rental: Rental) -> None:
     )
     rotation.version_id = version.id
     _close(work, rotation, "finish")
+    alerts.resolve_alert(work, alert_type=FAILED, object_key=str(rental.user_id))
 
 
 def _leave_the_whole_overlap(work: UnitOfWork, rental: Rental) -> None:
@@ -338,6 +342,28 @@ def _locked(work: UnitOfWork, rotation_id: int) -> tuple[AclRotation, Rental | N
         if not is_running or rental.id != rotation.rental_id:
             rental = None
     return rotation, rental
+
+
+def give_up(work: UnitOfWork, *, rotation_id: int, error: str) -> None:
+    """Give a rotation up that something of ours stands in the way of, and tell the admins.
+
+    What was due by time is tried again by itself.
+    """
+    rotation, _ = _locked(work, rotation_id)
+    if rotation.open_user_id is None:
+        return
+    _cancel(work, rotation, error)
+    alerts.raise_alert(
+        work,
+        alert_type=FAILED,
+        severity=Severity.CRITICAL,
+        object_key=str(rotation.user_id),
+        params={
+            "user_id": rotation.user_id,
+            "username": users.names_of(work, user_ids=[rotation.user_id])[rotation.user_id],
+            "error": error,
+        },
+    )
 
 
 def _cancel(work: UnitOfWork, rotation: AclRotation, error: str) -> None:

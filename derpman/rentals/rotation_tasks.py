@@ -10,6 +10,7 @@ from celery import shared_task
 
 from derpman.acl import queries
 from derpman.acl.states import RotationStatus
+from derpman.kit.errors import DomainError, Unavailable
 from derpman.kit.tasks import Task
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.rentals import rotation
@@ -57,5 +58,9 @@ def _each(
     for rotation_id in ids:
         try:
             step(run, rotation_id)
-        except Exception:  # of one customer; the others go on
+        except Unavailable:
+            raise  # it is the database's trouble, not this customer's
+        except Exception as error:  # of one customer; the others go on
             log.exception("rotation not moved", id=rotation_id)
+            code = error.code if isinstance(error, DomainError) else "internal"
+            run(rotation.give_up, rotation_id=rotation_id, error=code)

@@ -50,7 +50,7 @@ def play(drill: Drill) -> None:
     with drill.step("a customer whose tailnet takes each map, and one who pastes nothing"):
         quick = Tenant(panel, fleet, "quick", panel.serials(days=DAYS)[0])
         idle = Tenant(panel, fleet, "idle", panel.serials(days=DAYS)[0], 1)
-    live(drill, panel, edge, quick, rounds=drill.scaled(6, least=2))
+    live(drill, panel, edge, quick, rounds=drill.scaled(6))
     pasted_nothing(drill, panel, edge, idle)
     resting(drill, panel, edge)
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from derpman.acl import queries as acl_queries
 from derpman.acl import usage
 from derpman.acl.states import RotationStatus
+from derpman.alerts.models import SystemAlert
 from derpman.containers import reconcile
 from derpman.containers import service as containers
 from derpman.containers.errors import NotEnoughServers
@@ -23,6 +24,8 @@ from derpman.rentals.models import Rental
 from derpman.servers.models import Server, ServerLink
 from derpman.servers.states import ServerStatus
 from derpman.traffic import service as traffic
+from derpman.wiring import System
+from derpman.worker import celery_app
 from tests.conftest import Person
 from tests.rentals.conftest import NewCode
 
@@ -247,3 +250,33 @@ def test_two_generations_do_not_have_the_traffic_twice(life: Life, carl: Person)
     assert len(shares) == 6
     assert all(shares)
     assert sum(share or 0 for share in shares) <= rental.traffic_bytes
+
+
+def test_rotation_that_cannot_be_finished_is_told_and_tried_again(
+    life: Life, system: System
+) -> None:
+    app = celery_app(system)
+    app.loader.import_default_modules()
+    life.clock.advance(days=29)
+    app.tasks["rentals.rotate"]()
+    life.nodes_say_ready()
+
+    def regions(by: int) -> None:
+        moved = update(Placement).values(region_id=Placement.region_id + by)
+        life.edge(lambda work: work.session.execute(moved))
+
+    regions(-900)  # no customer's region
+    app.tasks["rentals.rotate"]()
+    [row] = life.rotations()
+    assert (row.status, row.error) == (RotationStatus.CANCELLED, "acl.unfit")
+    [alert] = rows(life.edge, select(SystemAlert))
+    assert (alert.alert_type, alert.resolved) == ("acl_rotation_failed", False)
+    assert [one.generation for one in life.placements()] == [1, 1, 1]
+    regions(900)
+    life.clock.advance(minutes=10)
+    app.tasks["rentals.rotate"]()
+    life.nodes_say_ready()
+    app.tasks["rentals.rotate"]()
+    assert life.current().number == 2
+    [alert] = rows(life.edge, select(SystemAlert))
+    assert alert.resolved is True
