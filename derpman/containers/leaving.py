@@ -30,7 +30,7 @@ class Waiting:
 
 
 def release_many(work: UnitOfWork, *, rental_ids: Sequence[int]) -> None:
-    """Give up the relays of many rentals; a few statements, and one for each server."""
+    """Give up the relays of many rentals, in a few statements."""
     rows = work.session.execute(
         select(Placement.id, Placement.user_id, Placement.server_id, Placement.wanted)
         .where(Placement.rental_id.in_(rental_ids), Placement.wanted != Wanted.RELEASED)
@@ -40,8 +40,7 @@ def release_many(work: UnitOfWork, *, rental_ids: Sequence[int]) -> None:
         return
     for wanted in {row.wanted for row in rows}:
         next_state(WANTED_TRANSITIONS, wanted, "release")
-    for server_id, count in sorted(Counter(row.server_id for row in rows).items()):
-        servers.give_back(work, server_id=server_id, count=count)
+    servers.give_back_many(work, counts=Counter(row.server_id for row in rows))
     work.session.execute(
         update(Placement)
         .where(Placement.id.in_([row.id for row in rows]), Placement.wanted != Wanted.RELEASED)

@@ -12,6 +12,7 @@ from derpman.rentals import closing, expiry, mails, queries, service, terms
 from derpman.users import closing as accounts
 
 BATCH = 200
+EXPIRY_BATCH = 500
 log = structlog.get_logger(__name__)
 
 
@@ -48,7 +49,7 @@ def tell_deregistered(self: Task, delivery_id: int) -> None:
 @shared_task(bind=True, base=Task, name="rentals.end_expired")
 def end_expired(self: Task) -> None:
     """End what is due, many in one transaction; where one of them fails, each in its own."""
-    while due := self.edge.read(queries.expired, limit=BATCH):
+    while due := self.edge.read(queries.expired, limit=EXPIRY_BATCH):
         try:
             ended = self.edge(expiry.end_many, rental_ids=due)
         except Exception:

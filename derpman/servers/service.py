@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -112,15 +112,32 @@ def claim(work: UnitOfWork, *, server_id: int, is_beside: bool = False) -> bool:
     return taken == 1
 
 
-def give_back(work: UnitOfWork, *, server_id: int, count: int = 1) -> None:
-    """Give places back that were claimed; the node will be told."""
+def give_back(work: UnitOfWork, *, server_id: int) -> None:
+    """Give a place back that was claimed; the node will be told."""
     work.session.execute(
         update(Server)
         .where(Server.id == server_id)
         .values(
-            relay_count=Server.relay_count - count,
+            relay_count=Server.relay_count - 1,
             desired_generation=Server.desired_generation + 1,
         )
+    )
+    work.wake("servers")
+
+
+def give_back_many(work: UnitOfWork, *, counts: Mapping[int, int]) -> None:
+    """Give places of many servers back, locking them in the order of their ids."""
+    work.session.execute(
+        select(Server.id).where(Server.id.in_(counts)).order_by(Server.id).with_for_update()
+    )
+    work.session.execute(
+        update(Server)
+        .where(Server.id.in_(counts))
+        .values(
+            relay_count=Server.relay_count - case(dict(counts), value=Server.id),
+            desired_generation=Server.desired_generation + 1,
+        )
+        .execution_options(synchronize_session=False)
     )
     work.wake("servers")
 
