@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import activation, admission, counters, metering, throughput
+from bench import activation, admission, counters, expiry, metering, money, throughput
 from bench._bench import Bench, machine
 from bench._ground import Ground
 from tests.system.processes import Impossible
@@ -16,6 +16,8 @@ MEASUREMENTS = {
     "counters": counters.measure,
     "admission": admission.measure,
     "metering": metering.measure,
+    "expiry": expiry.measure,
+    "money": money.measure,
 }
 SKIPPED = 77
 

@@ -1,0 +1,303 @@
+"""The sweep that ends expired rentals: a thousand due among a million users, on MariaDB."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cryptography.fernet import Fernet
+from sqlalchemy import Table, event, func, insert, literal, select, update
+
+from bench._bench import Bench
+from bench._ground import Ground
+from derpman.acl.models import AclVersion
+from derpman.acl.states import AclStatus
+from derpman.containers.models import Placement, PortClaim, UserServer
+from derpman.containers.states import Observed, Wanted
+from derpman.finance import service as finance
+from derpman.finance.models import OverQuota
+from derpman.kit.clock import Clock, utc_now
+from derpman.kit.db import Base, engine_for
+from derpman.kit.secrets import Vault
+from derpman.kit.wake import LocalWake
+from derpman.kit.work import Role, UnitOfWork
+from derpman.migrations import upgrade
+from derpman.rentals import queries
+from derpman.rentals.models import Rental
+from derpman.rentals.states import RentalStatus
+from derpman.servers.models import AtMargin, Server, ServerLink, Transport
+from derpman.servers.states import ServerStatus
+from derpman.settings import Settings
+from derpman.users.models import User
+from derpman.users.states import UserStatus
+from derpman.wiring import System
+from derpman.worker import celery_app
+from tests.system.services import MariaDB
+
+USERS = 1_000_000
+DUE = 1000
+SERVERS = 30
+BLOCK = 1000
+"""So many users are written; the others are copies of them, made by the database."""
+PRODUCTION = ("innodb_buffer_pool_size=536870912", "innodb_log_file_size=268435456")
+
+
+def measure(bench: Bench, _ground: Ground) -> None:
+    with MariaDB() as database, TemporaryDirectory() as folder:
+        for setting in PRODUCTION:  # tests start it small
+            database.execute(f"SET GLOBAL {setting}")
+        system = system_of(database.fresh(), Path(folder))
+        users, due = bench.scaled(USERS, least=10 * BLOCK), bench.scaled(DUE, least=100)
+        with bench.step(f"fill a database with {users} users, {due} of them due"):
+            _fill(system, users, due)
+        app = celery_app(system)
+        app.loader.import_default_modules()
+        _, found = _timed(lambda: system.edge().read(queries.expired, limit=2 * due))
+        assert len(found) == due
+        asked: list[str] = []
+        event.listen(system.engine, "before_cursor_execute", lambda *all_: asked.append(all_[2]))
+        before = _memory_mb()
+        seconds, _ = _timed(app.tasks["rentals.end_expired"])
+        assert system.edge().read(queries.expired, limit=1) == []
+        beside = f"{users / 1_000_000:g} million users, {due} due, {len(asked)} statements"
+        bench.figure("expiry_sweep_s", seconds, "s", at_most=2, reference=beside)
+        idle, _ = _timed(app.tasks["rentals.end_expired"])
+        bench.figure("expiry_sweep_idle_s", idle, "s", at_most=0.1, reference="nothing is due")
+        bench.figure(
+            "expiry_sweep_memory_mb",
+            _memory_mb(),
+            "MB",
+            at_most=250,
+            reference=f"the whole worker process; {before:.0f} MB before the sweep",
+        )
+        system.engine.dispose()
+
+
+def system_of(url: str, folder: Path, clock: Clock = utc_now) -> System:
+    """Return an installation on a new database, with its tables and plans."""
+    key = Fernet.generate_key().decode()
+    settings = Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue] # pydantic-settings takes it
+        data_dir=folder,
+        database_url=url,  # pyright: ignore[reportArgumentType] # becomes a SecretStr
+        secret_keys=key,  # pyright: ignore[reportArgumentType] # becomes a SecretStr
+    )
+    engine = engine_for(url)
+    upgrade(engine)
+    system = System(settings, engine, Vault([key]), LocalWake(folder), clock)
+    system.edge()(finance.seed_plans)
+    return system
+
+
+def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.monotonic()
+    result = action()
+    return time.monotonic() - began, result
+
+
+def _memory_mb() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1000
+    raise RuntimeError("no memory is told")
+
+
+def _fill(system: System, users: int, due: int) -> None:
+    edge = system.edge()
+    edge(_put_servers)
+    edge(_put_block)
+    have = BLOCK
+    while have < users:
+        edge(_copy, have, min(have, users - have))
+        have = min(2 * have, users)
+    for first in range(1, due + 1, 200):
+        edge(_put_due, range(first, min(first + 200, due + 1)), users // due)
+
+
+def _put(work: UnitOfWork, table: type[Base], rows: list[dict[str, Any]]) -> None:
+    assert isinstance(table.__table__, Table)
+    work.session.execute(insert(table), rows)
+
+
+def _put_servers(work: UnitOfWork) -> None:
+    _put(work, Server, [_server(number, work.now) for number in range(1, SERVERS + 1)])
+    _put(
+        work,
+        ServerLink,
+        [{"server_id": number, "applied_generation": 0} for number in range(1, SERVERS + 1)],
+    )
+
+
+def _put_block(work: UnitOfWork) -> None:
+    """Customers whose rentals run for a long time yet."""
+    plan = finance.plan_of_days(work, 30)
+    ends = work.now + timedelta(days=60)
+    _put(work, User, [_user(number, ends, work.now) for number in range(1, BLOCK + 1)])
+    _put(work, Rental, [_rental(number, plan.id, ends, work.now) for number in range(1, BLOCK + 1)])
+
+
+def _copy(work: UnitOfWork, by: int, count: int) -> None:
+    """Copy the first users and their rentals, with ids that are `by` higher."""
+    name = func.concat("user", User.id + by)
+    changed: dict[str, Any] = {
+        "id": User.id + by,
+        "username": name,
+        "username_key": name,
+        "email": func.concat(name, "@example.com"),
+        "email_key": func.concat(name, "@example.com"),
+    }
+    _copy_rows(work, User, changed, count)
+    changed = {
+        "id": Rental.id + by,
+        "user_id": Rental.user_id + by,
+        "open_user_id": Rental.open_user_id + by,
+    }
+    _copy_rows(work, Rental, changed, count)
+
+
+def _copy_rows(work: UnitOfWork, table: type[Any], changed: dict[str, Any], count: int) -> None:
+    names = [column.name for column in table.__table__.columns]
+    values = [changed.get(name, table.__table__.c[name]) for name in names]
+    rows = select(*values).where(table.id <= literal(count))
+    work.session.execute(insert(table.__table__).from_select(names, rows))
+
+
+def _put_due(work: UnitOfWork, numbers: range, apart: int) -> None:
+    """Have rentals be due, spread over all, with their relays, ports, rights and ACLs."""
+    ids = [number * apart for number in numbers]
+    over = work.now - timedelta(seconds=30)
+    work.session.execute(update(Rental).where(Rental.id.in_(ids)).values(expires_at=over))
+    work.session.execute(update(User).where(User.id.in_(ids)).values(rental_expiry=over))
+    placements = [
+        _placement(3 * number + slot - 3, number * apart, slot, over, work.now)
+        for number in numbers
+        for slot in (1, 2, 3)
+    ]
+    _put(work, Placement, placements)
+    _put(
+        work,
+        PortClaim,
+        [
+            {"server_id": one["server_id"], "port": one["port"], "placement_id": one["id"]}
+            for one in placements
+        ],
+    )
+    _put(
+        work,
+        UserServer,
+        [
+            {"user_id": one["user_id"], "server_id": one["server_id"], "created_at": work.now}
+            for one in placements
+        ],
+    )
+    _put(work, AclVersion, [_version(id_, work.now) for id_ in ids])
+
+
+def _user(number: int, ends: datetime, now: datetime) -> dict[str, Any]:
+    name = f"user{number}"
+    return {
+        "id": number,
+        "username": name,
+        "username_key": name,
+        "email": f"{name}@example.com",
+        "email_key": f"{name}@example.com",
+        "password": "-",
+        "role": Role.USER,
+        "status": UserStatus.ACTIVE,
+        "locale": "en",
+        "rental_expiry": ends,
+        "created_at": now,
+        "version": 1,
+    }
+
+
+def _rental(number: int, plan_id: int, ends: datetime, now: datetime) -> dict[str, Any]:
+    return {
+        "id": number,
+        "user_id": number,
+        "open_user_id": number,
+        "plan_id": plan_id,
+        "status": RentalStatus.ACTIVE,
+        "started_at": now,
+        "expires_at": ends,
+        "region_base": 931,
+        "traffic_bytes": 10**11,
+        "rate_bytes_per_second": 0,
+        "device_limit": 5,
+        "over_quota": OverQuota.STOP,
+        "throttle_bytes_per_second": 0,
+        "period": 1,
+        "period_from": now,
+        "next_notice_at": ends - timedelta(days=7),
+        "version": 1,
+    }
+
+
+def _server(number: int, now: datetime) -> dict[str, Any]:
+    ip = f"10.0.0.{number}"
+    return {
+        "id": number,
+        "ip": ip,
+        "present_ip": ip,
+        "public_ip": ip,
+        "region": f"region-{number % 7}",
+        "load": 0.0,
+        "status": ServerStatus.HEALTHY,
+        "transport": Transport.FAKE,
+        "created_at": now,
+        "updated_at": now,
+        "port_from": 20000,
+        "port_to": 29999,
+        "capacity": 500,
+        "relay_count": 3 * DUE // SERVERS,
+        "desired_generation": 1,
+        "billing_day": 1,
+        "at_margin": AtMargin.STOP,
+        "ssh_port": 22,
+    }
+
+
+def _placement(
+    number: int, user_id: int, slot: int, expires_at: datetime, now: datetime
+) -> dict[str, Any]:
+    server_id = number % SERVERS + 1
+    return {
+        "id": number,
+        "user_id": user_id,
+        "rental_id": user_id,
+        "server_id": server_id,
+        "slot": slot,
+        "generation": 1,
+        "region_id": 930 + slot,
+        "address": f"10.0.0.{server_id}",
+        "port": 20000 + number // SERVERS,
+        "certificate": "-",
+        "private_key": "-",
+        "pin": f"{number:064x}",
+        "mesh_key": "-",
+        "expires_at": expires_at,
+        "rate_bytes_per_second": 0,
+        "throttle_bytes_per_second": 0,
+        "wanted": Wanted.RUNNING,
+        "observed": Observed.READY,
+        "restarts": 0,
+        "created_at": now,
+    }
+
+
+def _version(user_id: int, now: datetime) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "rental_id": user_id,
+        "number": 1,
+        "document": "{}",
+        "digest": "-",
+        "status": AclStatus.CURRENT,
+        "reason": "activation",
+        "created_at": now,
+        "expires_at": now + timedelta(days=32),
+    }
