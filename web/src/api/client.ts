@@ -1,6 +1,7 @@
 import createClient, { type Middleware } from "openapi-fetch";
 import { fingerprint } from "./fingerprint";
 import type { paths } from "./schema";
+import { working } from "./work";
 
 /** What the server refused, in its own words and with a code to translate by. */
 export class ApiError extends Error {
@@ -44,7 +45,7 @@ export const api = createClient<paths>({
   headers: PAGE_HEADERS,
   querySerializer: { array: { style: "form", explode: true } },
 });
-api.use(noticing);
+api.use(noticing, working);
 
 type Answer<T> = { data?: T; error?: unknown; response: Response };
 

@@ -34,6 +34,8 @@ export const errors: Record<string, string> = {
   access_role_not_found: "没有这个管理员角色。",
   access_role_taken: "已有名为“{{name}}”的角色。",
   access_role_used: "有人正在使用这个角色，请先给他换一个。",
+  access_work_needed: "请求过多，您的浏览器无法完成校验，请过几分钟再试。",
+  access_busy: "登录的人太多，请稍后再试。",
   access_unknown_permission: "没有“{{permission}}”这个权限。",
   acl_link_exists: "已经有一个连接，请替换或移除它。",
   acl_link_wrong: "{{field}} 有误：{{reason}}",
