@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 from derpman.cli_server import app as server
 from derpman.cli_trust import logs
 from derpman.cli_trust import secrets as secrets_app
-from derpman.kit import journal, memory
+from derpman.kit import journal, memory, site
 from derpman.kit.errors import DomainError
 from derpman.settings import Settings
 
@@ -105,6 +105,8 @@ def run(
         for line in demonstration.prepare(system):
             out.print(line, highlight=False)
     out.print(f"Listening on [bold]{system.settings.public_url}[/bold]  API: /docs")
+    if site.find(system.settings.web_dir) is None:
+        out.print("No web pages are built (tools/setup.sh web, with Node.js 20): the API works alone.")
     Supervisor(children).run()
 
 
