@@ -106,7 +106,7 @@ def run(
             out.print(line, highlight=False)
     out.print(f"Listening on [bold]{system.settings.public_url}[/bold]  API: /docs")
     if site.find(system.settings.web_dir) is None:
-        out.print("No web pages are built (tools/setup.sh web, with Node.js 20): the API works alone.")
+        out.print("No web pages: the API works alone. `tools/setup.sh web` makes them.")
     Supervisor(children).run()
 
 
