@@ -69,7 +69,7 @@ def mail_counts(work: UnitOfWork) -> tuple[int, int]:
         .where(Mail.status.in_([MailStatus.QUEUED, MailStatus.SENDING, MailStatus.REFUSED]))
         .group_by(Mail.status)
     )
-    counts = {status: count for status, count in rows}
+    counts = {status: count for status, count in rows}  # noqa: C416 # a row is no pair to the types
     waiting = counts.get(MailStatus.QUEUED, 0) + counts.get(MailStatus.SENDING, 0)
     return waiting, counts.get(MailStatus.REFUSED, 0)
 
