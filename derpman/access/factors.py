@@ -180,7 +180,7 @@ def _tell(work: UnitOfWork, user_id: int, what: str) -> None:
         user_id=user.id,
         params={
             "username": user.username,
-            "what": what,
+            "happened": what,
             "at": work.now,
             "ip": work.actor.ip,
             "place": place.label_zh if user.locale == "zh-CN" else place.label_en,

@@ -54,8 +54,8 @@ TEMPLATES: dict[str, Template] = {
     "address_exists": _needs("username"),
     "password_reset": _needs("username", "minutes", secrets=("code",)),
     "password_changed": _needs("username", "at", "ip", "place", "browser"),
-    # what: second_factor_on, _off, _reset, recovery_code_used, recovery_codes_new
-    "security_event": _needs("username", "what", "at", "ip", "place", "browser"),
+    # happened: second_factor_on, _off, _reset, recovery_code_used, recovery_codes_new
+    "security_event": _needs("username", "happened", "at", "ip", "place", "browser"),
     # relays: dicts of slot (1-3), region, address, port
     "rental_activated": _needs("username", "plan", "expires_at", "device_limit", "relays"),
     # changes_at: when what the new plan promises less begins to hold; or nothing

@@ -21,7 +21,7 @@ SAMPLES: Mapping[str, Any] = {
     "acl_goes_on": True,
     "can_renew": True,
     "is_automatic": True,
-    "what": "second_factor_on",
+    "happened": "second_factor_on",
     "ip": "198.51.100.7",
     "place": "上海",
     "browser": "Chrome 130",
