@@ -107,7 +107,7 @@ async function look(
 
 for (const { name, appearance, language, size } of LOOKS) {
   test(`pages are whole and can be used by everybody: ${name}`, async ({ browser }) => {
-    test.setTimeout(600_000);
+    test.setTimeout(1_800_000);
     const faults: string[] = [];
     const visit = async (paths: string[], who?: { email: string; name: string }) => {
       const context = await browser.newContext({

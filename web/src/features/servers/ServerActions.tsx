@@ -15,7 +15,7 @@ const CHANGED = [["servers"], ["containers"]];
 export function ServerActions({ server }: { server: ServerOut }) {
   const { t } = useTranslation(["app", "admin"]);
   const ask = useAsk();
-  const [dialog, setDialog] = useState<"edit" | "remove" | "retry" | null>(null);
+  const [dialog, setDialog] = useState<"edit" | "remove" | "retry" | "give_up" | null>(null);
   const close = () => setDialog(null);
   const path = { path: { server_id: server.id } };
   const may = (action: string) => server.allowed_actions.includes(action);
@@ -23,6 +23,17 @@ export function ServerActions({ server }: { server: ServerOut }) {
     call: () => unwrap(api.POST("/api/server/{server_id}/check", { params: path })),
     changes: CHANGED,
     done: t("admin:servers.checkQueued"),
+  });
+  const drain = useAct({
+    call: (move: boolean) =>
+      unwrap(api.POST("/api/server/{server_id}/drain", { params: path, body: { move } })),
+    changes: CHANGED,
+    done: t("admin:servers.saved"),
+  });
+  const undrain = useAct({
+    call: () => unwrap(api.POST("/api/server/{server_id}/undrain", { params: path })),
+    changes: CHANGED,
+    done: t("admin:servers.saved"),
   });
   const acls = useAct({
     call: () =>
@@ -61,6 +72,45 @@ export function ServerActions({ server }: { server: ServerOut }) {
           {t("admin:servers.newAcls")}
         </Button>
       )}
+      {may("remove") && !server.draining_at && server.status !== "adding" && (
+        <Button
+          onClick={() =>
+            ask({
+              title: t("admin:servers.drainTitle", { ip: server.ip }),
+              text: t("admin:servers.drainText"),
+              button: t("admin:servers.drain"),
+              danger: false,
+              do: () => drain.mutateAsync(false),
+            })
+          }
+        >
+          {t("admin:servers.drain")}
+        </Button>
+      )}
+      {server.draining_at && server.status !== "removed" && (
+        <>
+          {server.users > 0 && (
+            <Button
+              onClick={() =>
+                ask({
+                  title: t("admin:servers.moveTitle", { ip: server.ip }),
+                  text: t("admin:servers.moveText", { count: server.users }),
+                  button: t("admin:servers.moveOff"),
+                  do: () => drain.mutateAsync(true),
+                })
+              }
+            >
+              {t("admin:servers.moveOff")}
+            </Button>
+          )}
+          <Button onClick={() => undrain.mutate(undefined)}>{t("admin:servers.undrain")}</Button>
+        </>
+      )}
+      {may("give_up") && (
+        <Button danger onClick={() => setDialog("give_up")}>
+          {t("admin:servers.giveUp")}
+        </Button>
+      )}
       {may("remove") && (
         <Button danger onClick={() => setDialog("remove")}>
           {t("admin:servers.remove")}
@@ -82,6 +132,19 @@ export function ServerActions({ server }: { server: ServerOut }) {
           }
           changes={CHANGED}
           done={t("admin:servers.removeQueued")}
+          close={close}
+        />
+      )}
+      {dialog === "give_up" && (
+        <Reasoned
+          title={t("admin:servers.giveUpTitle", { ip: server.ip })}
+          text={t("admin:servers.giveUpText")}
+          button={t("admin:servers.giveUp")}
+          call={(reason) =>
+            unwrap(api.POST("/api/server/{server_id}/give_up", { params: path, body: { reason } }))
+          }
+          changes={CHANGED}
+          done={t("admin:servers.saved")}
           close={close}
         />
       )}

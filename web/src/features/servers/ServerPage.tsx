@@ -99,6 +99,14 @@ function About({ server }: { server: ServerOut }) {
             [t("admin:servers.month"), <Month key="a" server={server} />],
             [t("admin:servers.remaining"), bytes(server.month_remaining_bytes)],
             [t("admin:servers.traffic"), bytes(server.traffic_bytes)],
+            ...(server.draining_at
+              ? [
+                  [t("admin:servers.draining"), moment(server.draining_at, i18n.language)] as [
+                    string,
+                    string,
+                  ],
+                ]
+              : []),
             ...(server.halted_at
               ? [
                   [t("admin:servers.halted"), moment(server.halted_at, i18n.language)] as [

@@ -6,10 +6,11 @@ import type { UserOut } from "@/api/schema";
 import { useMe } from "@/shared/auth/useMe";
 import { errorText } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
+import { beginOf } from "@/shared/ui/list";
 import { Reasoned } from "@/shared/ui/Reasoned";
 
 const CHANGED = [["users"], ["containers"], ["logs"]];
-type Dialog = "suspend" | "end" | "role" | "grant" | "mail" | null;
+type Dialog = "suspend" | "renew" | "mark" | "end" | "role" | "grant" | "mail" | null;
 
 /** What an admin may do to a user; each names what follows. */
 export function UserActions({ user }: { user: UserOut }) {
@@ -24,6 +25,11 @@ export function UserActions({ user }: { user: UserOut }) {
     call: () => unwrap(api.POST("/api/user/{user_id}/reinstate", { params: path })),
     changes: CHANGED,
     done: t("admin:users.reinstated"),
+  });
+  const allow = useAct({
+    call: () => unwrap(api.POST("/api/user/{user_id}/renewal_allowed", { params: path })),
+    changes: CHANGED,
+    done: t("admin:users.renewalAllowed"),
   });
   const generate = useAct({
     call: () =>
@@ -57,6 +63,18 @@ export function UserActions({ user }: { user: UserOut }) {
           <Button danger onClick={() => setDialog("end")}>
             {t("admin:users.endRental")}
           </Button>
+        </>
+      )}
+      {user.role === "user" && user.status === "active" && (
+        <>
+          {user.rental_expiry && (
+            <Button onClick={() => setDialog("renew")}>{t("admin:users.renewTo")}</Button>
+          )}
+          {user.no_renewal_at ? (
+            <Button onClick={() => allow.mutate(undefined)}>{t("admin:users.allowRenewal")}</Button>
+          ) : (
+            <Button onClick={() => setDialog("mark")}>{t("admin:users.noRenewal")}</Button>
+          )}
         </>
       )}
       {user.id !== me.id && me.role === "super_admin" && (
@@ -109,6 +127,8 @@ export function UserActions({ user }: { user: UserOut }) {
           close={close}
         />
       )}
+      {dialog === "renew" && <RenewTo user={user} close={close} />}
+      {dialog === "mark" && <NoRenewal user={user} close={close} />}
       {dialog === "role" && <Role user={user} close={close} />}
       {dialog === "grant" && <Grant user={user} close={close} />}
       {dialog === "mail" && <Mail user={user} close={close} />}
@@ -234,6 +254,74 @@ function Mail({ user, close }: { user: UserOut; close: () => void }) {
       </Form.Item>
       <Form.Item name="message" label={t("admin:users.message")} rules={needed}>
         <Input.TextArea rows={6} maxLength={2000} />
+      </Form.Item>
+    </Asking>
+  );
+}
+
+function RenewTo({ user, close }: { user: UserOut; close: () => void }) {
+  const { t } = useTranslation(["app", "admin"]);
+  const needed = [{ required: true, message: t("field.required") }];
+  return (
+    <Asking<{ day: string; reason: string }>
+      title={t("admin:users.renewToTitle", { name: user.username })}
+      text={t("admin:users.renewToText")}
+      button={t("admin:users.renewTo")}
+      initial={{}}
+      call={({ day, reason }) =>
+        unwrap(
+          api.POST("/api/user/{user_id}/renew_to", {
+            params: { path: { user_id: user.id } },
+            body: { until: beginOf(day, 1), reason },
+          }),
+        )
+      }
+      done={t("admin:users.renewedTo")}
+      close={close}
+    >
+      <Form.Item name="day" label={t("admin:users.lastDay")} rules={needed}>
+        <Input type="date" />
+      </Form.Item>
+      <Form.Item name="reason" label={t("field.reason")} rules={needed}>
+        <Input maxLength={200} />
+      </Form.Item>
+    </Asking>
+  );
+}
+
+function NoRenewal({ user, close }: { user: UserOut; close: () => void }) {
+  const { t } = useTranslation(["app", "admin"]);
+  return (
+    <Asking<{ at_once: boolean; reason: string }>
+      title={t("admin:users.noRenewalTitle", { name: user.username })}
+      text={t("admin:users.noRenewalText")}
+      button={t("admin:users.noRenewal")}
+      initial={{ at_once: false }}
+      call={(body) =>
+        unwrap(
+          api.POST("/api/user/{user_id}/no_renewal", {
+            params: { path: { user_id: user.id } },
+            body,
+          }),
+        )
+      }
+      done={t("admin:users.marked")}
+      close={close}
+    >
+      <Form.Item name="at_once" label={t("admin:users.serviceEnds")}>
+        <Select
+          options={[
+            { value: false, label: t("admin:users.atExpiry") },
+            { value: true, label: t("admin:users.atOnce") },
+          ]}
+        />
+      </Form.Item>
+      <Form.Item
+        name="reason"
+        label={t("field.reason")}
+        rules={[{ required: true, message: t("field.required") }]}
+      >
+        <Input maxLength={200} />
       </Form.Item>
     </Asking>
   );

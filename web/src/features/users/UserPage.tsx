@@ -56,6 +56,22 @@ function Story({ user }: { user: UserOut }) {
                 </State>,
               ],
               [t("admin:users.expiry"), moment(user.rental_expiry, i18n.language)],
+              ...(user.no_renewal_at
+                ? [
+                    [t("admin:users.noRenewalSince"), user.no_renewal_reason ?? "—"] as [
+                      string,
+                      string,
+                    ],
+                  ]
+                : []),
+              ...(user.deregister_at
+                ? [
+                    [t("admin:users.deregisters"), moment(user.deregister_at, i18n.language)] as [
+                      string,
+                      string,
+                    ],
+                  ]
+                : []),
               [t("admin:users.created"), moment(user.created_at, i18n.language)],
               [t("account.language"), user.locale],
             ]}
