@@ -79,6 +79,7 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
         "traffic.follow_rental",
         "rentals.tell_activated",
         "devices.fit_to_plan",
+        "devices.look_soon",
         "notifications.announce",
     ],
     RentalEnded.name: ["traffic.follow_rental", "rentals.tell_ended", "notifications.announce"],

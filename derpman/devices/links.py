@@ -213,6 +213,13 @@ def look_now(work: UnitOfWork) -> None:
         link.look_at = work.now
 
 
+def look_soon(work: UnitOfWork, *, user_id: int, **_facts: object) -> None:
+    """Have a customer's tailnet looked at whose service begins: nobody did while he had none."""
+    link = tailnets.find(work, user_id=user_id)
+    if link is not None and link.wants_devices:
+        link.look_at = work.now
+
+
 def include(work: UnitOfWork, *, user_id: int, linked_id: int) -> LinkedDevice:
     """Register a device of the tailnet that was left out, or had no room before."""
     row = _linked(work, user_id, linked_id)

@@ -37,6 +37,13 @@ def look_due(self: Task) -> None:
     _look_due(self)
 
 
+@shared_task(bind=True, base=Task, name="devices.look_soon")
+def look_soon(self: Task, delivery_id: int) -> None:
+    """Look at the linked tailnet of a customer whose service begins."""
+    self.deliver(delivery_id, links.look_soon)
+    _look_due(self)
+
+
 @shared_task(bind=True, base=Task, name="devices.forget_linked")
 def forget_linked(self: Task, delivery_id: int) -> None:
     """Follow no device any more of a tailnet that is not linked now."""

@@ -531,6 +531,20 @@ def test_nobody_is_looked_at_without_service(
     assert names() == []
 
 
+def test_a_link_that_was_made_before_the_rental_is_looked_at_when_that_begins(
+    do: Edge, edge: Edge, look, follow, there: Tailscale, rent, names, carl: Person
+) -> None:
+    there.add_device("laptop")
+    facts = LinkFacts(
+        kind=LinkKind.TAILSCALE, client_id=there.client_id, secret=there.client_secret
+    )
+    do(tailnets.create, facts=facts, outgoing=ANY)
+    assert look(0) == 0
+    rent(carl)
+    follow("devices.")
+    assert names() == ["laptop"]
+
+
 def test_a_tailnet_is_leased_to_one(
     edge: Edge, link: Link, there: Tailscale, clock: MovableClock, names
 ) -> None:
