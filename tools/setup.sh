@@ -83,7 +83,7 @@ build_node() {
   echo "${want##* }" >"$stamp"
 }
 
-has_nodejs() { node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null && works npm; }
+has_nodejs() { node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null && works npm; }
 
 build_web() {
   local stamp=build/.set-up-web want packages=build/.set-up-web-packages locked
