@@ -47,11 +47,7 @@ def release_many(work: UnitOfWork, *, rental_ids: Sequence[int]) -> None:
         .values(wanted=Wanted.RELEASED, released_at=work.now)
         .execution_options(synchronize_session=False)
     )
-    service.withdraw(
-        work,
-        user_ids={row.user_id for row in rows},
-        server_ids={row.server_id for row in rows},
-    )
+    service.withdraw(work, user_ids={row.user_id for row in rows})
     work.wake("live")
 
 

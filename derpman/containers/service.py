@@ -276,15 +276,11 @@ def give_up(work: UnitOfWork, placements: Sequence[Placement]) -> None:
         placement.wanted = next_state(WANTED_TRANSITIONS, placement.wanted, "release")
         placement.released_at = work.now
     work.session.flush()
-    withdraw(
-        work,
-        user_ids={placement.user_id for placement in placements},
-        server_ids={placement.server_id for placement in placements},
-    )
+    withdraw(work, user_ids={placement.user_id for placement in placements})
     work.wake("live")
 
 
-def withdraw(work: UnitOfWork, *, user_ids: set[int], server_ids: set[int]) -> None:
+def withdraw(work: UnitOfWork, *, user_ids: set[int]) -> None:
     """End users' rights on servers where no relay of theirs is left."""
     left = (
         select(Placement.id)
@@ -299,7 +295,6 @@ def withdraw(work: UnitOfWork, *, user_ids: set[int], server_ids: set[int]) -> N
         update(UserServer)
         .where(
             UserServer.user_id.in_(user_ids),
-            UserServer.server_id.in_(server_ids),
             UserServer.ended_at.is_(None),
             ~left,
         )
