@@ -86,16 +86,16 @@ TEMPLATES: dict[str, Template] = {
     "acl_rotated": _needs("username", "version", "reason", "relays", "ends_at"),
     "acl_reminder": _needs("username", "version", "old_version", "relays", "ends_at"),
     "acl_ended": _needs("username", "version", "old_version", "relays"),
+    # why: a kind of the ledger's entries; order and reason may be empty
+    "wallet_credited": _needs("username", "why", "amount", "balance", "order", "reason"),
+    "receipt_refused": _needs("username", "order", "amount", "reason"),
+    "renewal_unaffordable": _needs("username", "plan", "price", "balance", "expires_at"),
     # what: a sentence about a control server, or about a policy
     "link_refused": _needs("username", "what"),
     "push_failed": _needs("username", "what"),
     # names of devices, separated by commas; empty when there are none
     "devices_followed": _needs("username", "added", "removed", "no_room"),
     "devices_held": _needs("username", "names"),
-    # why: a kind of the ledger's entries; order and reason may be empty
-    "wallet_credited": _needs("username", "why", "amount", "balance", "order", "reason"),
-    "receipt_refused": _needs("username", "order", "amount", "reason"),
-    "renewal_unaffordable": _needs("username", "plan", "price", "balance", "expires_at"),
     "alert_raised": _needs("severity", "alert_type", "message", "at", "count"),
     # reaction: mail, throttle or stop
     "anomaly_noticed": _needs("username", "what", "reaction", "at"),
