@@ -117,8 +117,8 @@ function Lines({ lines, by }: { lines: Line[]; by: string }) {
       <Table
         rowKey="key"
         size="small"
-        pagination={false}
-        scroll={{ x: "max-content", y: 480 }}
+        pagination={{ pageSize: 50, hideOnSinglePage: true, showSizeChanger: false }}
+        scroll={{ x: "max-content" }}
         dataSource={lines}
         locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
         columns={[

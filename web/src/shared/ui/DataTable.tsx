@@ -40,6 +40,11 @@ export function DataTable<Row extends { id: number }>(props: {
           {props.filters}
         </search>
         <div className="row">
+          {props.selection && rows.some(props.selection.may) && (
+            <Button onClick={() => props.selection && choosePage(props.selection, rows)}>
+              {t("table.choosePage")}
+            </Button>
+          )}
           {props.extra}
           {props.csv && (
             <Button href={props.csv} download>
@@ -95,6 +100,8 @@ export function DataTable<Row extends { id: number }>(props: {
           {...(props.selection
             ? {
                 rowSelection: {
+                  // Its box would stand a second time in a row that antd hides and measures with.
+                  hideSelectAll: true,
                   selectedRowKeys: props.selection.keys,
                   onChange: (keys) => props.selection?.choose(keys as number[]),
                   getCheckboxProps: (row) =>
@@ -130,6 +137,14 @@ export function DataTable<Row extends { id: number }>(props: {
       </nav>
     </div>
   );
+}
+
+function choosePage<Row extends { id: number }>(
+  selection: { keys: number[]; choose: (keys: number[]) => void; may: (row: Row) => boolean },
+  rows: Row[],
+): void {
+  const possible = rows.filter(selection.may).map((one) => one.id);
+  selection.choose(selection.keys.length === possible.length ? [] : possible);
 }
 
 function useColumns<Row>(name: string, columns: Column<Row>[]) {

@@ -73,6 +73,7 @@ export const common: typeof texts = {
     filter: "Filter",
     rows: "Rows a page",
     all: "All",
+    choosePage: "Choose this page",
   },
   field: {
     reason: "Reason",

@@ -71,6 +71,7 @@ export const common = {
     filter: "筛选",
     rows: "每页行数",
     all: "全部",
+    choosePage: "选择本页",
   },
   field: {
     reason: "原因",
