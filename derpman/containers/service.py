@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from derpman.containers import certificates
 from derpman.containers.choice import choose
@@ -282,21 +282,20 @@ def give_up(work: UnitOfWork, placements: Sequence[Placement]) -> None:
 
 def withdraw(work: UnitOfWork, *, user_ids: set[int]) -> None:
     """End users' rights on servers where no relay of theirs is left."""
-    left = (
-        select(Placement.id)
-        .where(
-            Placement.user_id == UserServer.user_id,
-            Placement.server_id == UserServer.server_id,
-            Placement.wanted != Wanted.RELEASED,
-        )
-        .exists()
-    )
+    # Two statements: inside one, MariaDB looks through all relays of a server for each right.
+    kept = work.session.execute(
+        select(Placement.user_id, Placement.server_id)
+        .where(Placement.user_id.in_(user_ids), Placement.wanted != Wanted.RELEASED)
+        .distinct()
+    ).all()
     work.session.execute(
         update(UserServer)
+        .where(UserServer.user_id.in_(user_ids), UserServer.ended_at.is_(None))
         .where(
-            UserServer.user_id.in_(user_ids),
-            UserServer.ended_at.is_(None),
-            ~left,
+            *(
+                or_(UserServer.user_id != row.user_id, UserServer.server_id != row.server_id)
+                for row in kept
+            )
         )
         .values(ended_at=work.now)
         .execution_options(synchronize_session=False)
