@@ -37,6 +37,8 @@ GB = 1_000_000_000
 PACKET = 32_768
 QUOTA = 20 * MB
 THROTTLE = 50_000
+NETWORKS = 8
+UNKNOWN = 20
 SWEEP_SECONDS = 3
 MOBILE = "172.31"
 """Where the client has addresses of many networks."""
@@ -119,12 +121,6 @@ class Stage:
         self.drill = drill
         self.panel = panel
         self.receivers = receivers
-        # The short form has half the windows, and fewer of everything that must fit into them. A
-        # minute is the least that a rule can be told.
-        self.minutes = drill.scaled(2)
-        self.networks = drill.scaled(8, least=4)
-        self.lingering = drill.scaled(10, least=3)
-        self.unknown = drill.scaled(20, least=8)
         system = system_of(panel._environment)
         self.edge: Edge = system.edge()
         self._celery = celery_app(system)
@@ -182,8 +178,8 @@ def play(drill: Drill) -> None:
             reaction="throttle",
             throttle_bytes_per_second=THROTTLE,
         )
-        stage.set_rule("many_addresses", {"networks": stage.networks, "minutes": stage.minutes})
-        stage.set_rule("unknown_flood", {"devices": stage.unknown, "minutes": stage.minutes})
+        stage.set_rule("many_addresses", {"networks": NETWORKS, "minutes": 2})
+        stage.set_rule("unknown_flood", {"devices": UNKNOWN, "minutes": 2})
         panel.admin.post("/api/notifications/channels", name="drill", kind="webhook", locale="en",
                          url=receivers.webhook_url, secret=WEBHOOK_SECRET)  # fmt: skip
     provoking: dict[str, Customer] = {}
@@ -196,7 +192,7 @@ def play(drill: Drill) -> None:
     with drill.step("both sides of every rule"):
         with _together(
             lambda: _rates(stage, provoking, missing),
-            lambda: _unknown(stage, fleet.clients[0], provoking, missing),
+            lambda: _unknown(fleet.clients[0], provoking, missing),
             lambda: _networks(stage, fleet, provoking, missing),
         ):
             _quotas(stage, provoking, missing)
@@ -273,12 +269,10 @@ def _rates(stage: Stage, provoking: dict[str, Customer], missing: dict[str, Cust
     stage.drill.figure("nearly_fast_bytes_per_second", beside, at_least=0.4 * MB)
 
 
-def _unknown(
-    stage: Stage, client: Machine, provoking: dict[str, Customer], missing: dict[str, Customer]
-) -> None:
+def _unknown(client: Machine, provoking: dict[str, Customer], missing: dict[str, Customer]) -> None:
     for customer, count in (
-        (provoking["unknown_flood"], stage.unknown),
-        (missing["unknown_flood"], stage.unknown - 1),
+        (provoking["unknown_flood"], UNKNOWN),
+        (missing["unknown_flood"], UNKNOWN - 1),
     ):
         for number in range(count):
             client.call(derp.is_admitted, *customer.relay(number % 3), derp.new_key())
@@ -292,9 +286,8 @@ def _networks(
     stage.edge(
         _forget, [derp.node_key(side["many_addresses"].key) for side in (provoking, missing)]
     )
-    moving = [f"{MOBILE}.{number}.7" for number in range(stage.networks)]
-    lingering = [f"{MOBILE}.0.{number}" for number in range(8, 8 + stage.lingering)]
-    staying = [*moving[:-1], *lingering]
+    moving = [f"{MOBILE}.{number}.7" for number in range(NETWORKS)]
+    staying = [*moving[: NETWORKS - 1], *(f"{MOBILE}.0.{number}" for number in range(8, 18))]
     for address in {*moving, *staying}:
         run(["ip", "-n", client.namespace, "addr", "add", f"{address}/32", "dev", "lo"])
     for server in fleet.servers:
