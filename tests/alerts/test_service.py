@@ -104,13 +104,13 @@ def test_an_admin_resolves_once(edge: Edge):
 
 
 def test_every_alert_that_code_raises_has_its_sentence():
-    raised = set()
+    raised: set[str] = set()
     for path in Path(derpman.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
-        constants = {
-            target.id: node.value.value
+        named = {
+            target.id: _texts(node.value)
             for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            if isinstance(node, ast.Assign)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
@@ -118,11 +118,19 @@ def test_every_alert_that_code_raises_has_its_sentence():
             if isinstance(node, ast.Call) and "raise_alert" in ast.unparse(node.func):
                 (kind,) = [word.value for word in node.keywords if word.arg == "alert_type"]
                 if isinstance(kind, ast.Name):
-                    raised.update([constants[kind.id]] if kind.id in constants else RULES)
+                    raised |= named.get(kind.id, set(RULES))
                 elif isinstance(kind, ast.Constant):
-                    raised.add(kind.value)
-    assert {"server_unreachable", "mail_waiting"} <= raised
+                    raised |= _texts(kind)
+                else:  # looked up in a table of this module
+                    raised |= named["ALERTS"]
+    assert {"server_unreachable", "relays_unreachable", "mail_waiting"} <= raised
     assert raised <= set(TEXTS)
+
+
+def _texts(node: ast.expr) -> set[str]:
+    """The texts that a constant is, or that a dictionary has as values."""
+    values = node.values if isinstance(node, ast.Dict) else [node]
+    return {one.value for one in values if isinstance(one, ast.Constant) and type(one.value) is str}
 
 
 @pytest.mark.parametrize("locale", ["en", "zh-CN"])
