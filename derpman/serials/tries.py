@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from derpman.kit.guards import Guards
@@ -16,7 +16,7 @@ WRONG_FROM_NETWORK = Limit("serial-network", 100, 600)
 
 
 @contextmanager
-def counted(guards: Guards, actor: Actor) -> Iterator[None]:
+def counted(guards: Guards, actor: Actor) -> Generator[None]:
     """Count a serial that does not exist; TooManyTries when there were too many before."""
     user, network = str(actor.user_id), wide_network_of(actor.ip)
     guards.check(WRONG_OF_ONE, user)

@@ -36,6 +36,8 @@ ROLES = {
 }
 PASSWORD = "nine-grey-geese-graze"
 
+SERVERS = 4
+
 
 class Cast:
     """Who calls: nobody, two customers, an admin, a super admin; and four fake servers."""
@@ -47,8 +49,6 @@ class Cast:
         self._hash = passwords.hash(PASSWORD)
         self.tokens: dict[str, str] = {"nobody": ""}
         self.mended = 0
-        for number in range(1, 5):
-            self._edge(_add_server, f"203.0.113.{number}", f"region-{number}")
         for role in ROLES:
             self.mend(role)
 
@@ -71,6 +71,8 @@ class Cast:
 
     def mend(self, role: str) -> None:
         """Make somebody what he was: active, of his role, with his rental, logged in."""
+        for number in range(1, SERVERS + 1):
+            self._edge(_have_server, f"203.0.113.{number}", f"region-{number}")
         self._edge(_stand_in_order, role, self._hash)
         user_id = self.user_id(role)
         if role in ("customer", "newcomer"):
@@ -162,9 +164,16 @@ def _new_serial(work: UnitOfWork) -> str:
     return serials.generate(work, duration_days=30, count=1)[0].code
 
 
-def _add_server(work: UnitOfWork, ip: str, region: str) -> None:
-    """Straight into the table: a server of the fake transport cannot be added by the API."""
-    if work.session.scalar(select(Server.id).where(Server.present_ip == ip)):
+def _have_server(work: UnitOfWork, ip: str, region: str) -> None:
+    """Straight into the table: a server of the fake transport cannot be added by the API.
+
+    One that was drained or found dead, as nobody can reach it, is as good as new.
+    """
+    known = work.session.scalar(select(Server).where(Server.present_ip == ip))
+    if known is not None:
+        known.status = ServerStatus.HEALTHY
+        known.draining_at = known.leaving_at = None
+        known.is_moving_off = known.leaves_at_once = False
         return
     server = Server(
         ip=ip,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
@@ -318,7 +319,8 @@ def test_running_rental_is_named_and_nothing_is_destroyed(
     edge(wallet.compensate, user_id=carl.id, fen=500, reason="gift", request_key="k1")
     with pytest.raises(OpenMatters) as refused:
         edge(closing.ask, user_id=carl.id, gives_up_rental=False)
-    assert [one["code"] for one in refused.value.params["matters"]] == ["rental_runs"]
+    matters = cast("list[dict[str, object]]", refused.value.params["matters"])
+    assert [one["code"] for one in matters] == ["rental_runs"]
     assert edge.read(users.get, carl.id).status is UserStatus.ACTIVE
     assert edge.read(service.open_rental, carl.id) is not None
 
@@ -374,10 +376,12 @@ def test_address_is_free_after_the_end_and_the_username_is_not(
     sweep("deregister")
     assert edge.read(users.get, carl.id).status is UserStatus.DEREGISTERED
     assert edge.read(users.by_email, email=carl.email) is None
-    again = {"email": carl.email, "password_hash": password_hash, "role": carl.role}
+    create = partial(
+        users.create, email=carl.email, password_hash=password_hash, role=carl.role, locale="en"
+    )
     with pytest.raises(UsernameTaken):
-        edge(users.create, username="carl", locale="en", **again)
-    back = edge(users.create, username="carl2", locale="en", **again)
+        edge(create, username="carl")
+    back = edge(create, username="carl2")
     assert back.id != carl.id
     with pytest.raises(Deregistered):
         edge(renewals.renew, user_id=carl.id, plan_id=3, cause=renewals.Cause(order_id=1))

@@ -455,9 +455,11 @@ def test_one_serial_for_two_renewals_at_once_renews_one(
         thread.join()
     assert results.count("ok") == 1
     assert set(results) <= {"ok", SerialUsed.code, "serial.used_by_you"}
-    grown = [
-        edge.read(service.open_rental, user_id).expires_at - end for user_id, end in ends.items()
-    ]
+    grown: list[timedelta] = []
+    for user_id, end in ends.items():
+        rental = edge.read(service.open_rental, user_id)
+        assert rental is not None
+        grown.append(rental.expires_at - end)
     assert sorted(grown) == [timedelta(0), timedelta(days=30)]
 
 

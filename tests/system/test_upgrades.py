@@ -146,7 +146,9 @@ class Ground:
             relay_label=image.label,
             watch_seconds=0,
         )
-        return begun, self.edge.read(jobs.newest, self.server_id)
+        job = self.edge.read(jobs.newest, self.server_id)
+        assert job is not None
+        return begun, job
 
     def end(self, begun: Upgrade) -> tuple[UpgradeStatus, StageStatus]:
         self.edge(rollouts.advance)

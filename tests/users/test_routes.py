@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from derpman.kit.work import Role
-from tests.conftest import Person
+from tests.conftest import PASSWORD, Person
 
 People = Callable[..., Person]
 
@@ -56,7 +56,10 @@ def test_a_role_is_given_by_a_super_admin(
         assert client.post(path, headers=root.headers, json={"role": role}).status_code == 422
     answer = client.post(path, headers=root.headers, json={"role": "admin"})
     assert answer.json()["user"]["role"] == "admin"
-    assert client.get("/api/user/list", headers=carl.headers).status_code == 200
+    assert client.get("/api/user/list", headers=carl.headers).status_code == 401  # ended with it
+    again = client.post("/api/user/login", json={"email": carl.email, "password": PASSWORD}).json()
+    headers = {"Authorization": f"Bearer {again['token']}"}
+    assert client.get("/api/user/list", headers=headers).status_code == 200
 
 
 def test_a_language_is_chosen(client: TestClient, carl: Person) -> None:
