@@ -449,6 +449,7 @@ def test_a_stranger_that_knocks_is_told_of_after_the_look(
 ) -> None:
     link()
     look(0)
+    follow("devices.")  # what the begin of the rental asked for
     clock.advance(seconds=20)
     knock("stranger")
     follow("devices.")
