@@ -565,8 +565,7 @@ def play(drill: Drill) -> None:
     with drill.step("let everything come to rest"):
         year.fate.is_on = False
         for _ in range(4):
-            year.now += timedelta(hours=2)
-            year.tick()
+            year.live(year.now + timedelta(hours=2))
     for customer in year.customers.values():
         year.check(customer)
     _judge(drill, year)
