@@ -13,7 +13,6 @@ from derpman.access.models import LoginSession
 from derpman.alerts.models import SystemAlert
 from derpman.devices.models import Device, Knock
 from derpman.kit import passwords
-from derpman.kit.errors import NotFound
 from derpman.kit.secrets import token_hash
 from derpman.kit.work import Role, UnitOfWork
 from derpman.notifications.models import Mail
@@ -131,9 +130,13 @@ def _known(work: UnitOfWork) -> dict[str, list[Any]]:
 
 def _stand_in_order(work: UnitOfWork, role: str, password_hash: str) -> None:
     name = _name(role)
-    try:
-        user = users.by_username(work, username=name)
-    except NotFound:
+    user = work.session.scalar(select(User).where(User.username_key == name))
+    if user is not None and user.status in (UserStatus.CLOSING, UserStatus.DEREGISTERED):
+        user.username = user.username_key = f"{name}-{user.id}"  # somebody new takes his place
+        user.email_key = f"former {user.id}"
+        work.session.flush()
+        user = None
+    if user is None:
         email, wanted = f"{name}@example.com", ROLES[role]
         users.create(
             work,
