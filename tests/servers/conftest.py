@@ -150,7 +150,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test's asynchronous part, with an end to it."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             await main()
 
     asyncio.run(bounded())

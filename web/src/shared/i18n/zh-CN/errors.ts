@@ -8,6 +8,7 @@ export const errors: Record<string, string> = {
   request_too_large: "提交的内容太大。",
   not_found: "没有找到。",
   conflict: "现在不能这样做。",
+  state_illegal: "当前状态（{{state}}）不允许此操作（{{action}}）。",
   unavailable: "系统繁忙，请稍后再试。",
   too_many: "操作太频繁，请在 {{retry_after_seconds}} 秒后再试。",
   auth_required: "请先登录。",
