@@ -20,7 +20,7 @@ from derpman.servers.models import Server, ServerLink
 from derpman.servers.transports import fake
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait for something to become true, and return what it then is."""
     async with asyncio.timeout(seconds):
         while not (found := condition()):  # noqa: ASYNC110 # what is waited for is in a database
