@@ -13,7 +13,7 @@ from tests.drills.main_job import add_servers
 from tests.system.fleet import Fleet
 from tests.system.processes import wait_until
 
-BUDGET_S = 400
+BUDGET_S = 700
 SAMPLE_S = 1.0
 """How often a node reads the counters of a relay while bytes flow."""
 THROTTLE = 125_000

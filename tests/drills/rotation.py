@@ -32,7 +32,7 @@ from tests.system.gap import Watch
 from tests.system.processes import wait_until
 from tests.system.tailnet import Client
 
-BUDGET_S = 400
+BUDGET_S = 700
 DAYS = 180
 """Of the rentals: longer than a version lives."""
 SETTLE_S = 10
