@@ -16,7 +16,7 @@ from tests.drills._fuzzing import MODES, Fuzzing
 from tests.drills._panel import PARTS, Panel
 from tests.system.fleet import netns
 
-BUDGET_S = 600
+BUDGET_S = 900
 STREAM = "text/event-stream"  # answers that do not end
 
 
