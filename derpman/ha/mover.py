@@ -96,7 +96,7 @@ class Mover:
         """Run one step; one that fails keeps no other from being done."""
         try:
             self._edge(verb, **arguments)
-        except Exception:
+        except Exception:  # whatever it is: other customers' moves must not wait for it
             log.warning("step failed", verb=verb.__qualname__, **arguments, exc_info=True)
             return False
         return True

@@ -52,7 +52,7 @@ def end_expired(self: Task) -> None:
     while due := self.edge.read(queries.expired, limit=EXPIRY_BATCH):
         try:
             ended = self.edge(expiry.end_many, rental_ids=due)
-        except Exception:
+        except Exception:  # whatever it is: each is tried by itself, and what fails is told there
             log.exception("batch of expired rentals failed", rentals=len(due))
             ended = _each(self, service.end_expired, due)
         if ended == 0:
@@ -82,7 +82,7 @@ def _each(task: Task, verb: Callable[..., object], rental_ids: Sequence[int]) ->
         try:
             task.edge(verb, rental_id=rental_id)
             done += 1
-        except Exception:
+        except Exception:  # whatever it is: the others are due as well, and it stays due
             log.exception("sweep failed on a rental", verb=verb.__name__, rental_id=rental_id)
     return done
 

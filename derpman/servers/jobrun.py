@@ -82,7 +82,7 @@ class JobRun:
             raise failure from None
         except LeaseLost:
             raise
-        except Exception:
+        except Exception:  # a fault of ours: the job must end and say so, not run for ever
             log.exception("step failed", job=self.job_id, step=name)
             await self.held(jobs.end_step, step_id, "job.fault", {})
             self._tell(name, "failed", sentence("job.fault", {}))

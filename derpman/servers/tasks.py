@@ -29,7 +29,7 @@ def run_job(self: Task, delivery_id: int) -> None:
     def work() -> None:
         try:
             _do(self, delivery_id, payload["job_id"])
-        except Exception:
+        except Exception:  # the end of a thread: nobody above would log it
             log.exception("job could not be worked on", job=payload["job_id"])
         finally:
             _places.release()
