@@ -75,6 +75,10 @@ def _line(key: str, number: int, name: str, row: Any) -> Line:
     return Line(key, number, name, **{one: int(getattr(row, one)) for one in NAMES})
 
 
+MOST_DAYS = 3660
+"""A line for each of so many days at most, the last ones: ten years."""
+
+
 def by_day(work: UnitOfWork, *, first: date, last: date) -> list[Line]:
     """Return each day's sums, also of days on which nothing happened."""
     rows = {
@@ -86,6 +90,7 @@ def by_day(work: UnitOfWork, *, first: date, last: date) -> list[Line]:
         )
     }
     nothing = Line("", 0, "", **dict.fromkeys(NAMES, 0))
+    first = max(first, date.fromordinal(max(1, last.toordinal() - MOST_DAYS + 1)))
     days = (date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1))
     return [_line(str(day), 0, "", rows.get(day, nothing)) for day in days]
 
