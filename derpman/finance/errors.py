@@ -98,6 +98,11 @@ class ReceiptRefusedForm(Invalid):
     text = "This is not a picture that can be used: {why}."
 
 
+class SpanRefused(Invalid):
+    code = "finance.span_refused"
+    text = "The span ends before it begins, or is longer than {most} days."
+
+
 class SuperAdminConfirms(Forbidden):
     code = "finance.super_admin_confirms"
     text = "The receipt of a distributor's purchase is confirmed by the super admin."

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
 from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from derpman.finance import channels, ledger, payments, statistics
+from derpman.finance import channels, payments, statistics
 from derpman.finance.errors import MethodNotOffered, NoticeRefused
 from derpman.finance.gateways import MAX_NOTICE_BYTES, gateway_of
 from derpman.finance.models import Method, PaymentChannel
@@ -187,9 +186,7 @@ def export_sums(run: RunAdmin, query: Annotated[By, Query()]) -> Response:
 
 
 def _lines(work: UnitOfWork, query: By) -> list[Line]:
-    today = ledger.day_of(work.now)
-    first: date = query.first or today.replace(day=1)
-    last: date = query.last or today
+    first, last = statistics.span(work, first=query.first, last=query.last)
     if query.by == "day":
         return statistics.by_day(work, first=first, last=last)
     if query.by == "plan":

@@ -10,11 +10,14 @@ from typing import Any
 from sqlalchemy import func, select
 
 from derpman.finance import ledger
+from derpman.finance.errors import SpanRefused
 from derpman.finance.models import FinanceDay, Plan
 from derpman.finance.rollups import NAMES
 from derpman.kit.work import UnitOfWork
 from derpman.users import service as users
 
+MOST_DAYS = 1100
+"""Three years: how many days somebody may ask for at once."""
 SUMS: tuple[Any, ...] = tuple(
     func.coalesce(func.sum(getattr(FinanceDay, name)), 0).label(name) for name in NAMES
 )
@@ -51,11 +54,19 @@ class Statistics:
     by_plan: Sequence[Line]
 
 
+def span(work: UnitOfWork, *, first: date | None, last: date | None) -> tuple[date, date]:
+    """Return the first and the last day that are meant: without them, this month until today."""
+    today = ledger.day_of(work.now)
+    first, last = first or today.replace(day=1), last or today
+    if not 0 <= (last - first).days < MOST_DAYS:
+        raise SpanRefused(most=MOST_DAYS)
+    return first, last
+
+
 def overview(work: UnitOfWork, *, first: date | None, last: date | None) -> Statistics:
     """Return the sums of all time, of this month, and of a span (this month when left out)."""
-    today = ledger.day_of(work.now)
-    month = today.replace(day=1)
-    first, last = first or month, last or today
+    month = ledger.day_of(work.now).replace(day=1)
+    first, last = span(work, first=first, last=last)
     of_month = _one(work, "month", select(*SUMS).where(FinanceDay.day >= month))
     return Statistics(
         first=first,
@@ -75,10 +86,6 @@ def _line(key: str, number: int, name: str, row: Any) -> Line:
     return Line(key, number, name, **{one: int(getattr(row, one)) for one in NAMES})
 
 
-MOST_DAYS = 3660
-"""A line for each of so many days at most, the last ones: ten years."""
-
-
 def by_day(work: UnitOfWork, *, first: date, last: date) -> list[Line]:
     """Return each day's sums, also of days on which nothing happened."""
     rows = {
@@ -90,7 +97,6 @@ def by_day(work: UnitOfWork, *, first: date, last: date) -> list[Line]:
         )
     }
     nothing = Line("", 0, "", **dict.fromkeys(NAMES, 0))
-    first = max(first, date.fromordinal(max(1, last.toordinal() - MOST_DAYS + 1)))
     days = (date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1))
     return [_line(str(day), 0, "", rows.get(day, nothing)) for day in days]
 

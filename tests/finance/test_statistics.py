@@ -169,8 +169,19 @@ def test_statistics_keep_received_sold_and_earned_apart(
     exported = client.get("/api/finance/statistics/export?by=plan", headers=root.headers)
     assert "30 天" in exported.text
     assert client.get("/api/finance/statistics", headers=carl.headers).status_code == 403
-    wrong = "/api/finance/statistics?first=2026-03-05&last=2026-03-01"
-    assert client.get(wrong, headers=root.headers).status_code == 422
+
+
+@pytest.mark.parametrize("page", ["statistics", "statistics/lines", "statistics/export"])
+@pytest.mark.parametrize(
+    "span", ["first=2026-03-05&last=2026-03-01", "first=0241-09-26", "last=9999-12-31"]
+)
+def test_a_span_that_is_no_span_or_would_cost_thousands_of_lines_is_refused(
+    client: TestClient, root: Person, page: str, span: str
+):
+    answer = client.get(f"/api/finance/{page}?{span}", headers=root.headers)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "finance.span_refused"
+    assert "1100 days" in answer.json()["error"]["message"]
 
 
 def test_statistics_need_few_statements(edge: Edge, statements: list[str]):

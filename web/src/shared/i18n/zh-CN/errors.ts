@@ -69,6 +69,7 @@ export const errors: Record<string, string> = {
   finance_receipt_waiting: "这个订单的凭证正在审核，请等待结果。",
   finance_super_admin_confirms: "分销员采购的凭证由超级管理员确认。",
   finance_too_many_orders: "已有 {{count}} 个未支付的订单，请先支付或取消。",
+  finance_span_refused: "时间段的结束早于开始，或者超过 {{most}} 天。",
   finance_too_much_refunded: "超出这个订单可退的金额。",
   ha_frozen:
     "面板同时失去 {{lost}} / {{servers}} 台服务器，很可能是面板自身断网，因此暂停自动迁移。指定服务器仍可手动迁移。",
