@@ -150,7 +150,11 @@ def _stand_in_order(work: UnitOfWork, role: str, password_hash: str) -> None:
     if user.status != UserStatus.ACTIVE:
         rentals.reinstate_user(work, user_id=user.id)
     # straight into the row: the rules of who may change whom do not hold for the drill
-    work.session.execute(update(User).where(User.id == user.id).values(role=ROLES[role]))
+    work.session.execute(
+        update(User)
+        .where(User.id == user.id)
+        .values(role=ROLES[role], no_renewal_at=None, no_renewal_reason=None)
+    )
 
 
 def _have_rental(work: UnitOfWork, user_id: int) -> None:
