@@ -239,7 +239,7 @@ class Settings(BaseSettings):
     @cached_property
     def broker(self) -> str:
         """Return Celery's broker: Redis, or folders on this machine."""
-        return "filesystem://" if self.redis_url is None else self.redis_url.get_secret_value()
+        return "folder://" if self.redis_url is None else self.redis_url.get_secret_value()
 
     @cached_property
     def vault_keys(self) -> list[str]:

@@ -20,6 +20,7 @@ from derpman.devices.sightings import PresenceBook
 from derpman.ha.mover import Mover
 from derpman.ha.probing import Prober
 from derpman.ha.service import Limits
+from derpman.kit import folder_queue
 from derpman.kit.dispatch import Dispatcher, resume
 from derpman.kit.errors import Unavailable
 from derpman.kit.work import UnitOfWork
@@ -143,6 +144,7 @@ def celery_app(system: System) -> Celery:
         derpman_may_remake=containers.others_run,
     )
     if settings.is_embedded:
+        folder_queue.register()
         app.conf.broker_transport_options = _folders(settings.data_dir / "broker")
     app.set_default()
     return app

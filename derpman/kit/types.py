@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -113,13 +115,33 @@ class Body(BaseModel):
     @classmethod
     def _as_json_has_it(cls, value: object, info: ValidationInfo) -> object:
         """Refuse what is another type in JSON: pydantic would take 0 for false and "5" for 5."""
-        annotation = cls.model_fields[info.field_name or ""].annotation
-        kinds = {annotation, *get_args(annotation)}
-        if bool in kinds and not isinstance(value, bool | None):
-            raise ValueError("true or false is needed")
-        if int in kinds and isinstance(value, bool | str) and not kinds & {bool, str}:
-            raise ValueError("a whole number is needed")
+        _refuse_look_alikes(value, cls.model_fields[info.field_name or ""].annotation)
         return value
+
+
+def _refuse_look_alikes(value: object, annotation: Any) -> None:
+    """Raise ValueError where a value, or one in a list, is only taken for what is annotated."""
+    kinds = set(_members(annotation))
+    if bool in kinds and not isinstance(value, bool | None):
+        raise ValueError("true or false is needed")
+    if int in kinds and isinstance(value, bool | str) and not kinds & {bool, str}:
+        raise ValueError("a whole number is needed")
+    if isinstance(value, list):
+        for kind in kinds:
+            if get_origin(kind) is list:
+                for item in cast("list[object]", value):
+                    _refuse_look_alikes(item, get_args(kind)[0])
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield what an annotation allows, without what is said about it."""
+    if get_origin(annotation) is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for one in get_args(annotation):
+            yield from _members(one)
+    else:
+        yield annotation
 
 
 class Out(BaseModel):

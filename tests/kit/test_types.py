@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from pydantic import TypeAdapter, ValidationError
+from typing import Annotated
 
-from derpman.kit.types import Body, Line, Note
+import pytest
+from pydantic import Field, TypeAdapter, ValidationError
+
+from derpman.kit.types import Body, IdValue, Line, Note
 
 LINE, NOTE = TypeAdapter[str](Line), TypeAdapter[str](Note)
 
@@ -39,11 +41,16 @@ class Wish(Body):
     is_on: bool = False
     count: int | None = None
     chosen: list[int] = []
+    plan_id: IdValue | None = None
+    ids: Annotated[list[IdValue], Field(max_length=5)] = []
 
 
 @pytest.mark.parametrize(
     "wish",
-    [{"is_on": 0}, {"is_on": "true"}, {"count": True}, {"count": "5"}],
+    [
+        *({"is_on": 0}, {"is_on": "true"}, {"count": True}, {"count": "5"}, {"plan_id": True}),
+        *({"chosen": [True]}, {"chosen": ["1"]}, {"ids": [1, True]}, {"ids": ["2"]}),
+    ],
 )
 def test_a_body_takes_no_other_type_of_json(wish: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
