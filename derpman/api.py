@@ -29,6 +29,8 @@ from derpman.alerts.rule_routes import router as rules_router
 from derpman.containers.routes import router as containers_router
 from derpman.devices.link_routes import router as linked_router
 from derpman.devices.routes import router as devices_router
+from derpman.distribution.admin_routes import router as distributors_router
+from derpman.distribution.routes import router as my_router
 from derpman.finance.money_routes import router as money_router
 from derpman.finance.order_routes import router as orders_router
 from derpman.finance.routes import router as finance_router
@@ -87,6 +89,8 @@ ROUTERS: list[APIRouter] = [
     servers_router,
     finance_router,
     orders_router,
+    my_router,
+    distributors_router,
     money_router,
     paying_router,
     users_router,

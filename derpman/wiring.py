@@ -12,9 +12,12 @@ from derpman.access.events import PasswordForgotten
 from derpman.acl.events import AclReplaced
 from derpman.alerts.events import AlertOver, AlertRaised
 from derpman.devices.events import DeviceKnocked, DeviceRegistered, DeviceRemoved
+from derpman.distribution.events import ApplicationDecided, SerialsReady, StatementMade
 from derpman.finance.events import (
     OrderClosed,
+    OrderDelivered,
     OrderPaid,
+    OrderRefunded,
     PaymentWanted,
     ReceiptRefused,
     WalletCredited,
@@ -58,6 +61,7 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     AclPushed.name: ["acl.note_pushed"],
     AclPushFailed.name: ["tailnets.tell_push_failed"],
     AclPushUndone.name: ["acl.note_undone"],
+    ApplicationDecided.name: ["distribution.tell_decided"],
     AlertOver.name: ["alerts.tell_resolved", "containers.lift_of_alert"],
     AlertRaised.name: ["users.mail_admins_of_alert", "alerts.tell_raised"],
     ChannelTold.name: ["notifications.tell_channels"],
@@ -70,7 +74,9 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     MailGivenUp.name: ["alerts.report_given_up"],
     MailQueued.name: ["notifications.send"],
     OrderClosed.name: ["finance.close_payments"],
-    OrderPaid.name: ["rentals.fulfil_order"],
+    OrderDelivered.name: ["distribution.follow_order"],
+    OrderPaid.name: ["rentals.fulfil_order", "distribution.deliver_serials"],
+    OrderRefunded.name: ["distribution.follow_refund"],
     PasswordForgotten.name: ["access.send_reset"],
     PaymentWanted.name: ["finance.begin_payment"],
     ReceiptRefused.name: ["finance.tell_refused"],
@@ -85,7 +91,9 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     RentalEnded.name: ["traffic.follow_rental", "rentals.tell_ended", "notifications.announce"],
     RentalRenewed.name: ["traffic.follow_rental", "rentals.tell_renewed", "notifications.announce"],
     RentalTermsChanged.name: ["traffic.follow_rental", "devices.fit_to_plan"],
+    SerialsReady.name: ["distribution.tell_ready"],
     ServerJobQueued.name: ["servers.run_job"],
+    StatementMade.name: ["distribution.tell_settled"],
     QuotaPassed.name: ["traffic.tell_passed"],
     ServerAtMargin.name: ["ha.follow_margin"],
     ServerStopped.name: ["traffic.tell_server_stopped"],

@@ -39,6 +39,7 @@ TASK_MODULES: list[str] = [
     "derpman.devices.anomaly_tasks",
     "derpman.devices.map_tasks",
     "derpman.users.tasks",
+    "derpman.distribution.tasks",
     "derpman.devices.tasks",
     "derpman.finance.tasks",
     "derpman.rentals.paying_tasks",
@@ -105,6 +106,10 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "sum up days of traffic": {
         "task": "traffic.sum_up_days",
         "schedule": crontab(hour="16", minute="10"),  # ten past midnight in Beijing
+    },
+    "settle distributors' months": {
+        "task": "distribution.settle_months",
+        "schedule": crontab(minute="13"),
     },
     "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
     "forget old metrics": {"task": "monitoring.forget_old", "schedule": crontab(minute="52")},

@@ -13,6 +13,7 @@ from derpman.acl.models import AclDownload, AclJob, AclLog, AclRotation, AclUsag
 from derpman.acl.states import AclStatus, Evidence, RotationStatus
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
+from derpman.users.models import User
 
 Row = TypeVar("Row", AclLog, AclDownload)
 
@@ -157,9 +158,17 @@ def generations(
 
 
 def downloads(
-    work: UnitOfWork, *, before: int | None, limit: int, **filters: Any
+    work: UnitOfWork,
+    *,
+    distributor_id: int | None = None,
+    before: int | None,
+    limit: int,
+    **filters: Any,
 ) -> tuple[list[AclDownload], int | None]:
-    """Return who took which version in which form, when, from where and with what."""
+    """Return who took which version in which form, when, from where and with what.
+
+    `distributor_id`: only those of this distributor's customers.
+    """
     text = (
         AclDownload.username,
         AclDownload.acl_version,
@@ -168,6 +177,9 @@ def downloads(
         AclDownload.system,
     )
     found = _matching(AclDownload, text, **filters)
+    if distributor_id is not None:
+        his = select(User.id).where(User.distributor_id == distributor_id)
+        found = found.where(AclDownload.user_id.in_(his))
     return page(work.session, found, AclDownload.id, before, limit)
 
 

@@ -103,6 +103,16 @@ class SpanRefused(Invalid):
     text = "The span ends before it begins, or is longer than {most} days."
 
 
+class CreditUsedUp(Conflict):
+    code = "finance.credit_used_up"
+    text = "This is more than what is left of the credit: {free_fen} fen."
+
+
+class NotOwed(Conflict):
+    code = "finance.not_owed"
+    text = "This is not between one fen and what is owed: {owed_fen} fen."
+
+
 class SuperAdminConfirms(Forbidden):
     code = "finance.super_admin_confirms"
     text = "The receipt of a distributor's purchase is confirmed by the super admin."

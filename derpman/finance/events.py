@@ -14,6 +14,14 @@ class OrderPaid(Event):
 
 
 @dataclass(frozen=True)
+class OrderDelivered(Event):
+    """What was bought is there."""
+
+    name = "order.delivered"
+    order_id: int
+
+
+@dataclass(frozen=True)
 class OrderClosed(Event):
     """Nobody will pay this order any more: gateways forget it."""
 

@@ -59,6 +59,11 @@ def cash(user_id: int) -> Holder:
     return Holder(AccountKind.CASH, user_id)
 
 
+def credit(user_id: int) -> Holder:
+    """Return the account of what a distributor owes: zero or less."""
+    return Holder(AccountKind.CREDIT, user_id)
+
+
 def bonus(user_id: int) -> Holder:
     return Holder(AccountKind.BONUS, user_id)
 
@@ -160,6 +165,11 @@ def is_booked(work: UnitOfWork, key: str) -> bool:
     """Tell whether there is an entry of this key."""
     found = select(JournalEntry.id).where(JournalEntry.booking_key == key)
     return work.session.scalar(found) is not None
+
+
+def by_key(work: UnitOfWork, key: str) -> JournalEntry | None:
+    """Return the entry of a key."""
+    return work.session.scalar(select(JournalEntry).where(JournalEntry.booking_key == key))
 
 
 def get(work: UnitOfWork, entry_id: int) -> JournalEntry:

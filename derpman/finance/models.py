@@ -67,6 +67,7 @@ class AccountKind(StrEnum):
     CASH = "cash"  # a user's prepaid money
     BONUS = "bonus"  # what a user was given: spent before his cash, never paid out
     PAYABLE = "payable"  # what a distributor has earned and was not settled
+    CREDIT = "credit"  # negative by what a distributor was given and has not paid yet
     ALIPAY = "alipay"  # clearing: negative by what came in through the gateway
     WECHAT = "wechat"
     MANUAL = "manual"  # the same for transfers whose receipt an admin confirmed
@@ -77,7 +78,7 @@ class AccountKind(StrEnum):
     COMMISSION = "commission"  # negative by what distributors have earned
 
 
-OWNED = frozenset({AccountKind.CASH, AccountKind.BONUS, AccountKind.PAYABLE})
+OWNED = frozenset({AccountKind.CASH, AccountKind.BONUS, AccountKind.PAYABLE, AccountKind.CREDIT})
 """Each user has his own of these; its balance is kept beside it and checked against the entries."""
 NEVER_NEGATIVE = frozenset({AccountKind.CASH, AccountKind.BONUS})
 RECEIVING = frozenset({AccountKind.ALIPAY, AccountKind.WECHAT, AccountKind.MANUAL})
@@ -111,6 +112,7 @@ class EntryKind(StrEnum):
     COMMISSION = "commission"
     COMMISSION_BACK = "commission_back"
     SETTLEMENT = "settlement"
+    REPAYMENT = "repayment"  # of credit, from a wallet
     REVERSAL = "reversal"
 
 
@@ -165,6 +167,7 @@ class Method(StrEnum):
     WECHAT = "wechat"
     ALIPAY_TRANSFER = "alipay_transfer"
     WECHAT_TRANSFER = "wechat_transfer"
+    CREDIT = "credit"  # a distributor's, up to his limit
     NONE = "none"  # an admin's gift of time, of price zero
 
 

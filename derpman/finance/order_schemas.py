@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, computed_field
 
@@ -39,7 +39,7 @@ STAFF_ACTIONS = frozenset({"complete", "renew", "cancel", "refund"})
 
 
 class PlaceOrder(Body):
-    kind: OrderKind = OrderKind.RENTAL
+    kind: Literal[OrderKind.RENTAL, OrderKind.TOP_UP] = OrderKind.RENTAL
     plan_id: IdValue | None = None
     amount_fen: Fen | None = None
     """Of a top-up."""

@@ -60,17 +60,17 @@ def place(
     kind: OrderKind = OrderKind.RENTAL,
     plan_id: int | None = None,
     amount_fen: int | None = None,
-    distributor_id: int | None = None,
 ) -> Order:
     """Order a plan or money for the wallet, and begin to pay; the same key is the same order.
 
-    By wallet the order is paid at once, or NotEnoughMoney and there is none.
+    By wallet the order is paid at once, or NotEnoughMoney and there is none. A plan that somebody's
+    customer buys is his distributor's turnover.
     """
     user = users.lock(work, user_id)
     known = _same(work, user_id, request_key, kind, plan_id, amount_fen)
     if known is not None:
         return known
-    _refuse_too_many(work, user_id)
+    refuse_too_many(work, user_id)
     days = 0
     if kind is OrderKind.TOP_UP:
         users.refuse_suspended(user)
@@ -83,7 +83,7 @@ def place(
         users.refuse_unrenewable(user)  # he would pay, and have it back at once
         plan = service.plan_on_sale(work, plan_id or 0)
         price, days = plan.price_fen, plan.duration_days
-    order = _new(
+    order = create(
         work,
         user_id=user_id,
         request_key=request_key,
@@ -93,9 +93,9 @@ def place(
         list_fen=price,
         amount_fen=price,
         method=method,
-        distributor_id=distributor_id,
+        distributor_id=None if kind is OrderKind.TOP_UP else user.distributor_id,
     )
-    _begin(work, order, method)
+    begin(work, order, method)
     return order
 
 
@@ -103,7 +103,7 @@ def record_gift(
     work: UnitOfWork, *, user_id: int, plan_id: int | None, days: int, reason: str, request_key: str
 ) -> Order:
     """Record time that an admin gave, as an order of price zero that is renewed already."""
-    order = _new(
+    order = create(
         work,
         user_id=user_id,
         request_key=request_key,
@@ -122,7 +122,7 @@ def record_gift(
     return order
 
 
-def _new(
+def create(
     work: UnitOfWork,
     *,
     user_id: int,
@@ -136,6 +136,7 @@ def _new(
     distributor_id: int | None,
     quantity: int = 1,
 ) -> Order:
+    """Write down a pending order of a user whom the caller has locked; nothing is paid yet."""
     stamp = work.now.astimezone(ledger.BEIJING).strftime("%Y%m%d%H%M%S")
     order = Order(
         number=f"D{stamp}{''.join(secrets.choice(LETTERS) for _ in range(10))}",
@@ -182,7 +183,8 @@ def _same(
     return known
 
 
-def _refuse_too_many(work: UnitOfWork, user_id: int) -> None:
+def refuse_too_many(work: UnitOfWork, user_id: int) -> None:
+    """Raise TooManyOrders when a user has as many unpaid ones as he may."""
     pending = work.session.scalar(
         select(func.count(Order.id)).where(
             Order.user_id == user_id, Order.status == OrderStatus.PENDING
@@ -229,19 +231,20 @@ def pay(work: UnitOfWork, *, order_id: int, method: Method) -> Order:
     """Pay a pending order, or begin to, perhaps in another way than before."""
     order = lock(work, order_id)
     user = users.get(work, order.user_id)
-    if order.kind is OrderKind.TOP_UP:
-        users.refuse_suspended(user)
-    else:
+    if order.kind is OrderKind.RENTAL:
         users.refuse_unrenewable(user)
+    else:
+        users.refuse_suspended(user)
     if order.status is not OrderStatus.PENDING:
         raise OrderNotPayable(state=order.status)
     if method is Method.WALLET and order.kind is OrderKind.TOP_UP:
         raise MethodNotOffered
-    _begin(work, order, method)
+    begin(work, order, method)
     return order
 
 
-def _begin(work: UnitOfWork, order: Order, method: Method) -> None:
+def begin(work: UnitOfWork, order: Order, method: Method) -> None:
+    """Pay a locked pending order, or begin to."""
     order.method = method
     if order.amount_fen == 0:
         order.method = Method.NONE
@@ -284,9 +287,13 @@ def payment_of(work: UnitOfWork, order_id: int, channel: Method) -> Payment | No
 
 
 def _pay_by_wallet(work: UnitOfWork, order: Order) -> None:
-    """Take the price from the wallet: what was given first, then what was paid in."""
+    """Take the price from the wallet: what was given first, then what was paid in.
+
+    What was given buys no serials: they can be sold for money.
+    """
     given, paid_in = ledger.bonus(order.user_id), ledger.cash(order.user_id)
-    order.bonus_fen = min(ledger.balance(work, given), order.amount_fen)
+    usable = 0 if order.kind is OrderKind.SERIALS else ledger.balance(work, given)
+    order.bonus_fen = min(usable, order.amount_fen)
     order.cash_fen = order.amount_fen - order.bonus_fen
     ledger.post(
         work,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,8 +57,12 @@ def orders_page(
 
 def plan_names(work: UnitOfWork, found: list[Order]) -> dict[int, str]:
     """Return the names of the plans that orders are of."""
-    ids = {order.plan_id for order in found if order.plan_id}
-    rows = work.session.execute(select(Plan.id, Plan.name).where(Plan.id.in_(ids)))
+    return names_of_plans(work, plan_ids=[order.plan_id or 0 for order in found])
+
+
+def names_of_plans(work: UnitOfWork, *, plan_ids: Iterable[int]) -> dict[int, str]:
+    """Return plans' names by their ids."""
+    rows = work.session.execute(select(Plan.id, Plan.name).where(Plan.id.in_(set(plan_ids))))
     return {row.id: row.name for row in rows}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from derpman.finance import earning, ledger
 from derpman.finance.errors import TooMuchRefunded
-from derpman.finance.events import OrderRefunded, WalletCredited
+from derpman.finance.events import OrderDelivered, OrderRefunded, WalletCredited
 from derpman.finance.ledger import DEFERRED, Holder, Move
-from derpman.finance.models import AccountKind, EntryKind, Order, OrderKind
+from derpman.finance.models import AccountKind, EntryKind, Method, Order, OrderKind
 from derpman.finance.orders import lock, lock_of, mark_paid
 from derpman.finance.states import FULFILLED, TRANSITIONS, OrderStatus
 from derpman.kit.states import IllegalTransition, next_state
@@ -77,6 +77,7 @@ def deliver(
         object_id=order.id,
         after={"number": order.number, "status": order.status, "reason": reason},
     )
+    work.emit(OrderDelivered(order_id=order.id))
     return order
 
 
@@ -123,7 +124,13 @@ def _give_back(
     """Give back cash first, as long as cash was paid; what had been given comes back as that."""
     cash_left = max(0, order.amount_fen - order.bonus_fen - order.refunded_fen)
     in_cash = min(fen, cash_left)
-    to = [(ledger.cash(order.user_id), in_cash), (ledger.bonus(order.user_id), fen - in_cash)]
+    owed = -ledger.balance(work, ledger.credit(order.user_id))
+    in_credit = min(in_cash, owed) if order.method is Method.CREDIT else 0
+    to = [
+        (ledger.credit(order.user_id), in_credit),  # what he has not paid yet he need not pay
+        (ledger.cash(order.user_id), in_cash - in_credit),
+        (ledger.bonus(order.user_id), fen - in_cash),
+    ]
     if order.status is OrderStatus.PAID:
         moves = [Move(DEFERRED, holder, amount) for holder, amount in to]
     else:

@@ -46,7 +46,7 @@ def compensate(
         raise AmountRefused(least=1, most=MOST_COMPENSATION_FEN)
     users.lock(work, user_id)
     key = f"compensation:{user_id}:{request_key}"
-    booked = work.session.scalar(select(JournalEntry).where(JournalEntry.booking_key == key))
+    booked = ledger.by_key(work, key)
     if booked is not None:
         return booked
     entry = ledger.post(
@@ -78,12 +78,18 @@ class Unsettled:
     cash_fen: int
     bonus_fen: int
     payable_fen: int
+    owed_fen: int
+    """Of a distributor's credit, not paid yet."""
 
     @property
     def is_settled(self) -> bool:
         """Tell whether nothing is owed; a bonus is a gift and ends with the account."""
         return not (
-            self.pending_orders or self.undelivered_orders or self.cash_fen or self.payable_fen
+            self.pending_orders
+            or self.undelivered_orders
+            or self.cash_fen
+            or self.payable_fen
+            or self.owed_fen
         )
 
 
@@ -102,4 +108,5 @@ def unsettled(work: UnitOfWork, *, user_id: int) -> Unsettled:
         cash_fen=wallet.cash_fen,
         bonus_fen=wallet.bonus_fen,
         payable_fen=ledger.balance(work, Holder(AccountKind.PAYABLE, user_id)),
+        owed_fen=-ledger.balance(work, ledger.credit(user_id)),
     )

@@ -222,6 +222,8 @@ RunUser = Annotated[Edge, Depends(allow(*EVERYBODY[1:]))]
 RunSelf = Annotated[Edge, Depends(allow(*EVERYBODY[1:], own=True))]
 """For whoever is logged in himself, about his own log-ins: no API token, no second factor yet."""
 RunSelfFresh = Annotated[Edge, Depends(allow(*EVERYBODY[1:], own=True, fresh=True))]
+RunDistributor = Annotated[Edge, Depends(allow(Role.DISTRIBUTOR))]
+"""For distributors, about what is theirs."""
 RunAdmin = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN))]
 RunAdminFresh = Annotated[Edge, Depends(allow(Role.ADMIN, Role.SUPER_ADMIN, fresh=True))]
 """For an admin who has shown lately that it is he: for what hurts."""

@@ -90,6 +90,15 @@ TEMPLATES: dict[str, Template] = {
     "wallet_credited": _needs("username", "why", "amount", "balance", "order", "reason"),
     "receipt_refused": _needs("username", "order", "amount", "reason"),
     "renewal_unaffordable": _needs("username", "plan", "price", "balance", "expires_at"),
+    # order, amount: what is to be paid, or nothing
+    "application_decided": _needs(
+        "username", "plan", "count", "is_approved", "reason", "order", "amount"
+    ),
+    "serials_ready": _needs("username", "order", "plan", "count", "amount", "expires_at", "codes"),
+    "statement_made": _needs(
+        *("username", "month", "opening", "earned", "taken_back"),
+        *("to_credit", "to_wallet", "closing"),
+    ),
     # what: a sentence about a control server, or about a policy
     "link_refused": _needs("username", "what"),
     "push_failed": _needs("username", "what"),

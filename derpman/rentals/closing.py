@@ -67,6 +67,9 @@ def open_matters(work: UnitOfWork, user_id: int) -> list[Matter]:
     if money.payable_fen:
         amount = {"fen": money.payable_fen, "amount": yuan_text(money.payable_fen)}
         found.append(Matter("distributor_balance", amount))
+    if money.owed_fen:
+        amount = {"fen": money.owed_fen, "amount": yuan_text(money.owed_fen)}
+        found.append(Matter("distributor_debt", amount))
     rental = service.open_rental(work, user_id)
     if rental is not None:
         found.append(Matter(RENTAL_RUNS, {"expires_at": rental.expires_at.isoformat()}))
@@ -115,7 +118,7 @@ def close_due(work: UnitOfWork, *, user_id: int) -> None:
     if service.open_rental(work, user_id) is not None:
         return
     money = wallet.unsettled(work, user_id=user_id)
-    owed_fen = money.cash_fen + money.payable_fen
+    owed_fen = money.cash_fen + money.payable_fen - money.owed_fen
     if owed_fen or money.undelivered_orders:
         alerts.raise_alert(
             work,

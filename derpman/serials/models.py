@@ -24,6 +24,10 @@ class Serial(Base):
     plan_id: Mapped[int] = mapped_column(ForeignKey("plans.id"), index=True)
     status: Mapped[SerialStatus] = mapped_column(enum_column(SerialStatus))
     note: Mapped[str | None] = mapped_column(String(200))
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"), index=True)
+    """The purchase it was made for; empty when an admin made it."""
+    distributor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
+    """Who sells it."""
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Select, false, select
 
 from derpman.kit.paging import page
@@ -18,6 +20,8 @@ def _found(
     plan_id: int | None = None,
     user_id: int | None = None,
     created_by: int | None = None,
+    order_id: int | None = None,
+    distributor_id: int | None = None,
 ) -> Select[Serial]:
     found = select(Serial)
     if code:
@@ -27,30 +31,31 @@ def _found(
             if codes.could_begin_with(symbols)
             else false()
         )
-    if status is not None:
-        found = found.where(Serial.status == status)
-    if plan_id is not None:
-        found = found.where(Serial.plan_id == plan_id)
-    if user_id is not None:
-        found = found.where(Serial.user_id == user_id)
-    if created_by is not None:
-        found = found.where(Serial.created_by == created_by)
+    for column, value in (
+        (Serial.status, status),
+        (Serial.plan_id, plan_id),
+        (Serial.user_id, user_id),
+        (Serial.created_by, created_by),
+        (Serial.order_id, order_id),
+        (Serial.distributor_id, distributor_id),
+    ):
+        if value is not None:
+            found = found.where(column == value)
     return found
 
 
 def serials(
-    work: UnitOfWork,
-    *,
-    code: str | None = None,
-    status: SerialStatus | None = None,
-    plan_id: int | None = None,
-    user_id: int | None = None,
-    created_by: int | None = None,
-    before: int | None = None,
-    limit: int,
+    work: UnitOfWork, *, before: int | None = None, limit: int, **filters: Any
 ) -> tuple[list[Serial], int | None]:
-    """Return a page of serials, newest first; `code` is how a code begins, however it is typed."""
-    found = _found(
-        code=code, status=status, plan_id=plan_id, user_id=user_id, created_by=created_by
-    )
-    return page(work.session, found, Serial.id, before, limit)
+    """Return a page of serials, newest first; `code` is how a code begins, however it is typed.
+
+    The others of `filters` are values of columns: status, plan_id, user_id, created_by, order_id,
+    distributor_id.
+    """
+    return page(work.session, _found(**filters), Serial.id, before, limit)
+
+
+def codes_of_order(work: UnitOfWork, *, order_id: int, limit: int) -> list[str]:
+    """Return the codes that a purchase brought."""
+    found = select(Serial.code).where(Serial.order_id == order_id).order_by(Serial.id)
+    return list(work.session.scalars(found.limit(limit)))

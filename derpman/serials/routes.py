@@ -35,6 +35,8 @@ COLUMNS = (
     "plan_id",
     "status",
     "created_by",
+    "order_id",
+    "distributor_id",
     "user_id",
     "created_at",
     "expires_at",
@@ -89,7 +91,7 @@ def revoke(run: RunAdmin, serial_id: IdValue, body: Revoke) -> OneSerialOut:
 
 def _page(work: UnitOfWork, query: SerialFilter) -> SerialsOut:
     found, next_before = queries.serials(work, **query.model_dump())
-    usernames = users.names_of(work, user_ids=[one.user_id for one in found if one.user_id])
+    usernames = _usernames(work, found)
     return SerialsOut(
         serials=[SerialOut.of(one, usernames) for one in found], next_before=next_before
     )
@@ -97,7 +99,12 @@ def _page(work: UnitOfWork, query: SerialFilter) -> SerialsOut:
 
 def _one(work: UnitOfWork, serial_id: int) -> SerialOut:
     serial = service.get(work, serial_id)
-    return SerialOut.of(serial, users.names_of(work, user_ids=[serial.user_id or 0]))
+    return SerialOut.of(serial, _usernames(work, [serial]))
+
+
+def _usernames(work: UnitOfWork, found: list[Serial]) -> dict[int, str]:
+    people = {one for serial in found for one in (serial.user_id, serial.distributor_id) if one}
+    return users.names_of(work, user_ids=people)
 
 
 def _revoked(work: UnitOfWork, serial_id: int, reason: str) -> SerialOut:

@@ -49,6 +49,8 @@ class SerialFilter(PageQuery):
     plan_id: Id | None = None
     user_id: Id | None = None
     created_by: Id | None = None
+    order_id: Id | None = None
+    distributor_id: Id | None = None
 
 
 class SerialOut(Part):
@@ -59,6 +61,9 @@ class SerialOut(Part):
     status: SerialStatus
     note: str | None
     created_by: int | None
+    order_id: int | None
+    distributor_id: int | None
+    distributor: str | None
     user_id: int | None
     username: str | None
     created_at: datetime
@@ -76,6 +81,9 @@ class SerialOut(Part):
             status=serial.status,
             note=serial.note,
             created_by=serial.created_by,
+            order_id=serial.order_id,
+            distributor_id=serial.distributor_id,
+            distributor=usernames.get(serial.distributor_id or 0),
             user_id=serial.user_id,
             username=usernames.get(serial.user_id or 0),
             created_at=serial.created_at,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from derpman.finance import service as finance
-from derpman.finance.models import Plan
+from derpman.finance.models import Order, Plan
 from derpman.kit.db import changed
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
@@ -26,6 +26,7 @@ from derpman.serials.errors import (
 )
 from derpman.serials.models import Serial
 from derpman.serials.states import TRANSITIONS, SerialStatus
+from derpman.users import service as users
 
 VALIDITY = timedelta(days=30)
 MAX_COUNT = 10_000
@@ -41,13 +42,26 @@ def generate(
     note: str | None = None,
 ) -> list[Serial]:
     """Make unused serials of a plan, valid for 30 days; `duration_days` alone names the plan."""
-    plan = _plan(work, duration_days, plan_id)
+    return _make(work, _plan(work, duration_days, plan_id), count, note)
+
+
+def generate_for(work: UnitOfWork, *, order: Order, note: str | None = None) -> list[Serial]:
+    """Make the serials that a distributor bought, also of a plan that was retired since."""
+    plan = finance.plan(work, order.plan_id or 0)
+    return _make(work, plan, order.quantity, note, order)
+
+
+def _make(
+    work: UnitOfWork, plan: Plan, count: int, note: str | None, order: Order | None = None
+) -> list[Serial]:
     made = [codes.generate() for _ in range(count)]
     common: dict[str, Any] = {
-        "duration_days": plan.duration_days,
+        "duration_days": plan.duration_days if order is None else order.duration_days,
         "plan_id": plan.id,
         "status": SerialStatus.UNUSED,
         "note": note,
+        "order_id": None if order is None else order.id,
+        "distributor_id": None if order is None else order.distributor_id,
         "created_by": work.actor.user_id,
         "created_at": work.now,
         "expires_at": work.now + VALIDITY,
@@ -65,9 +79,22 @@ def generate(
         action="serial.generate",
         object_type="serial",
         object_id=serials[0].id if count == 1 else None,
-        after={"plan": plan.name, "count": count, "ids": [serials[0].id, serials[-1].id]},
+        after={
+            "plan": plan.name,
+            "count": count,
+            "ids": [serials[0].id, serials[-1].id],
+            "order": None if order is None else order.number,
+        },
     )
     return serials
+
+
+def revoke_of_order(work: UnitOfWork, *, order_id: int, reason: str) -> list[int]:
+    """Make what is unused of a purchase worthless, because it was paid back; return the ids."""
+    ids = work.session.scalars(
+        select(Serial.id).where(Serial.order_id == order_id, Serial.status == SerialStatus.UNUSED)
+    ).all()
+    return revoke_many(work, ids=ids, reason=reason)[0] if ids else []
 
 
 def _plan(work: UnitOfWork, duration_days: int | None, plan_id: int | None) -> Plan:
@@ -114,6 +141,8 @@ def spend(work: UnitOfWork, *, serial: Serial, user_id: int) -> Serial:
     work.session.refresh(serial)
     if not spent:
         _refuse_unless_unused(work, serial, user_id)
+    elif serial.distributor_id is not None:
+        users.join_distributor(work, user_id=user_id, distributor_id=serial.distributor_id)
     return serial
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from derpman.kit.db import Base
@@ -58,6 +58,8 @@ class User(Base):
     status_reason: Mapped[str | None] = mapped_column(String(500))
     locale: Mapped[str] = mapped_column(String(16))
     rental_expiry: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    distributor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
+    """Whose customer he is: of the distributor whose serial he redeemed last."""
     no_renewal_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Since when neither he nor anything automatic may renew; empty: he may."""
     no_renewal_reason: Mapped[str | None] = mapped_column(String(500))

@@ -236,6 +236,14 @@ def set_role(work: UnitOfWork, *, user_id: int, role: Role) -> User:
     return user
 
 
+def join_distributor(work: UnitOfWork, *, user_id: int, distributor_id: int) -> None:
+    """Make an account, which the caller has locked, a distributor's customer from now on."""
+    user = get(work, user_id)
+    if distributor_id not in (user.distributor_id, user_id):
+        user.distributor_id = distributor_id
+        work.session.flush()
+
+
 def suspend(work: UnitOfWork, *, user_id: int, reason: str) -> User:
     """Stop an account. Who calls this ends its sessions and stops its service."""
     return _set_status(work, user_id, "suspend", reason)

@@ -29,6 +29,7 @@ const METHODS = [
   "wechat",
   "alipay_transfer",
   "wechat_transfer",
+  "credit",
   "none",
 ] as const;
 const CHANGED = [["finance"]];

@@ -64,6 +64,7 @@ export const account: typeof texts = {
       orders_undelivered: "There are orders that were paid and not delivered",
       wallet_balance: "There is money in the wallet",
       distributor_balance: "A distributor's balance is not settled",
+      distributor_debt: "Credit as a distributor is not paid back",
     },
   },
   login: {

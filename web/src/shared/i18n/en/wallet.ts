@@ -28,6 +28,7 @@ export const wallet: typeof texts = {
       wechat: "WeChat Pay",
       alipay_transfer: "Alipay transfer",
       wechat_transfer: "WeChat transfer",
+      credit: "Credit",
       none: "nothing to pay",
     },
     orders: "Orders",

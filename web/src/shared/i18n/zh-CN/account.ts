@@ -61,6 +61,7 @@ export const account = {
       orders_undelivered: "有已支付、尚未交付的订单",
       wallet_balance: "余额还没有用完或退还",
       distributor_balance: "分销余额还没有结算",
+      distributor_debt: "分销信用欠款还没有还清",
     },
   },
   login: {

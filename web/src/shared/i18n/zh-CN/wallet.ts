@@ -25,6 +25,7 @@ export const wallet = {
       wechat: "微信支付",
       alipay_transfer: "支付宝转账",
       wechat_transfer: "微信转账",
+      credit: "信用额度",
       none: "无需付款",
     },
     orders: "订单",

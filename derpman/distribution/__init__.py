@@ -1,0 +1,1 @@
+"""Distributors: their classes, purchases, customers, commissions and statements."""
