@@ -28,7 +28,7 @@ def grade(edge: Edge) -> Grade:
 
     def run(person: Person, level: Level = Level.PLATINUM, **more: Any) -> None:
         shown = edge.read(terms.of, user_id=person.id)
-        facts = {"may_generate": False, "credit_limit_fen": 0} | more
+        facts: dict[str, Any] = {"may_generate": False, "credit_limit_fen": 0, **more}
         edge(terms.set_terms, user_id=person.id, level=level, version=shown.version, **facts)
 
     return run

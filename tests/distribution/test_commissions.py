@@ -14,7 +14,7 @@ from derpman.finance import settling, wallet
 from derpman.finance.models import Method, Order
 from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.users import service as users
-from tests.conftest import MovableClock, Person
+from tests.conftest import MovableClock, Person, QueuedMail
 from tests.distribution.conftest import Grade, Purchase
 from tests.finance.conftest import Buy, Fill
 
@@ -140,7 +140,7 @@ def test_each_month_is_settled_once_to_credit_first_and_then_to_the_wallet(
     purchase: Purchase,
     balances: Balances,
     follow: Callable[..., None],
-    mails: Callable[[str], list],
+    mails: Callable[[str], list[QueuedMail]],
 ):
     grade(rita, credit_limit_fen=700)
     purchase(rita, Method.CREDIT, days=3)  # 6.00 less 20 %: owes 4.80

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -25,7 +26,7 @@ from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.serials.models import Serial
 from derpman.serials.states import SerialStatus
 from derpman.users.models import User
-from tests.conftest import Person
+from tests.conftest import Person, QueuedMail
 from tests.distribution.conftest import Grade, Purchase
 from tests.finance.conftest import Fill
 
@@ -56,7 +57,7 @@ def test_what_is_bought_by_transfer_comes_when_the_super_admin_confirms(
     purchase: Purchase,
     transfers_on: None,
     follow: Callable[..., None],
-    mails: Callable[[str], list],
+    mails: Callable[[str], list[QueuedMail]],
 ):
     grade(rita)
     order = purchase(rita, Method.ALIPAY_TRANSFER, quantity=10)
@@ -87,7 +88,7 @@ def test_what_is_bought_by_transfer_comes_when_the_super_admin_confirms(
 
 
 def test_a_wallet_buys_serials_with_money_and_not_with_what_was_given(
-    edge: Edge, rita: Person, fill: Fill, purchase: Purchase, balances: Callable[[], dict]
+    edge: Edge, rita: Person, fill: Fill, purchase: Purchase, balances: Callable[[], dict[str, int]]
 ):
     edge(wallet.compensate, user_id=rita.id, fen=5000, reason="gift", request_key="gift")
     with pytest.raises(NotEnoughMoney):
@@ -104,7 +105,7 @@ def test_the_same_key_is_the_same_purchase(
 ):
     fill(rita, 50_000)
     plan_id = edge.read(finance.plan_of_days, 30).id
-    facts = {"user_id": rita.id, "plan_id": plan_id, "request_key": "one-purchase"}
+    facts: dict[str, Any] = {"user_id": rita.id, "plan_id": plan_id, "request_key": "one-purchase"}
     place = edge_of(rita.actor)
     first = place(purchasing.place, **facts, quantity=2, method=Method.WALLET)
     again = place(purchasing.place, **facts, quantity=2, method=Method.WALLET)
@@ -121,7 +122,7 @@ def test_credit_goes_as_far_as_its_limit_and_is_paid_back(
     grade: Grade,
     fill: Fill,
     purchase: Purchase,
-    balances: Callable[[], dict],
+    balances: Callable[[], dict[str, int]],
 ):
     grade(rita, Level.PLATINUM, credit_limit_fen=10_000)
     bought = purchase(rita, Method.CREDIT, quantity=3)
@@ -142,7 +143,11 @@ def test_credit_goes_as_far_as_its_limit_and_is_paid_back(
 
 
 def test_a_refund_of_what_was_bought_by_credit_lowers_the_debt_first(
-    edge: Edge, rita: Person, grade: Grade, purchase: Purchase, balances: Callable[[], dict]
+    edge: Edge,
+    rita: Person,
+    grade: Grade,
+    purchase: Purchase,
+    balances: Callable[[], dict[str, int]],
 ):
     grade(rita, credit_limit_fen=10_000)
     order = purchase(rita, Method.CREDIT, quantity=2)
@@ -180,7 +185,7 @@ def test_only_who_may_makes_serials_himself(
     edge: Edge, edge_of: Callable[..., Edge], rita: Person, carl: Person, grade: Grade, fill: Fill
 ):
     fill(rita, 50_000)
-    facts = {
+    facts: dict[str, Any] = {
         "plan_id": edge.read(finance.plan_of_days, 30).id,
         "quantity": 2,
         "request_key": "generate-two",

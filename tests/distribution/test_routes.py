@@ -18,7 +18,7 @@ from derpman.finance import rollups, settling
 from derpman.finance import service as finance
 from derpman.kit.work import Edge, Role
 from derpman.users import service as users
-from tests.conftest import MovableClock, Person
+from tests.conftest import MovableClock, Person, QueuedMail
 from tests.distribution.conftest import Grade, Purchase
 from tests.finance.conftest import Buy, Fill
 
@@ -47,7 +47,7 @@ def refused(client: TestClient, person: Person, method: str, path: str, **more: 
     return answer.json()["error"]["code"]
 
 
-def back(edge: Edge, person: Person) -> Person:
+def returned(edge: Edge, person: Person) -> Person:
     """Log somebody in again: a month is longer than a session."""
     return replace(person, token=edge(access.open_session, user_id=person.id))
 
@@ -60,7 +60,7 @@ def test_an_application_that_is_approved_waits_for_its_money(
     plan_id: int,
     fill: Fill,
     follow: Callable[..., None],
-    mails: Callable[[str], list],
+    mails: Callable[[str], list[QueuedMail]],
 ):
     wish = {"plan_id": plan_id, "quantity": 5, "note": "for spring"}
     made = ask(client, rita, "POST", f"{MY}/applications", json=wish)["application"]
@@ -109,7 +109,7 @@ def test_an_application_is_refused_with_a_reason_or_withdrawn(
     rolf: Person,
     plan_id: int,
     follow: Callable[..., None],
-    mails: Callable[[str], list],
+    mails: Callable[[str], list[QueuedMail]],
 ):
     wish = {"plan_id": plan_id, "quantity": 5}
     first, second = (
@@ -146,7 +146,7 @@ def test_another_distributors_things_are_as_if_they_were_not_there(
     edge(commissions.follow, order_id=bought.id)
     clock.advance(days=31)
     (statement,) = edge(settlement.settle, user_id=rita.id)
-    rita, rolf, carl = (back(edge, one) for one in (rita, rolf, carl))
+    rita, rolf, carl = (returned(edge, one) for one in (rita, rolf, carl))
     for path, there in (
         ("/purchase/{}", order.id),
         ("/purchase/{}", bought.id),
@@ -186,7 +186,7 @@ def test_a_statement_adds_up_as_json_as_csv_and_on_paper(
         edge(commissions.follow, order_id=order.id)
     clock.advance(days=31)
     (made,) = edge(settlement.settle, user_id=rita.id)
-    rita, root = back(edge, rita), back(edge, root)
+    rita, root = returned(edge, rita), returned(edge, root)
     shown = ask(client, rita, "GET", f"{MY}/statements/{made.id}")
     statement, bought = shown["statement"], shown["purchases"]
     assert (bought["orders"], bought["serials"], bought["list_fen"]) == (1, 3, 11_700)
