@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -26,47 +26,13 @@ from derpman.kit.errors import DomainError
 from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.serials import service as serials
 from derpman.users import service as users
+from tests.drills._purses import Purse, Wish
 
 BEGINNING = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 MOST_PENDING = 10
 FOREVER = date.fromordinal(900_000)
 KEYS = st.integers(0, 5)
 AMOUNTS = st.one_of(st.integers(1, 5000), st.sampled_from([699, 3900, 600]))
-
-
-@dataclass
-class Purse:
-    """What a customer has, by the model."""
-
-    user_id: int
-    cash: int = 0
-    bonus: int = 0
-    gifts: dict[int, int] = field(default_factory=dict[int, int])
-    """Request key to the entry's id."""
-    gift_fen: dict[int, int] = field(default_factory=dict[int, int])
-    taken_back: set[int] = field(default_factory=set[int])
-
-
-@dataclass
-class Wish:
-    """An order, by the model."""
-
-    id: int
-    purse: Purse
-    is_top_up: bool
-    amount: int
-    days: int
-    closes_at: datetime
-    status: str = "pending"
-    bonus: int = 0
-    refunded: int = 0
-    keys: set[str] = field(default_factory=set[str])
-    parts: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """Amount, first day, days, days that are earned."""
-
-    @property
-    def left(self) -> int:
-        return self.amount - self.refunded
 
 
 class Money(RuleBasedStateMachine):

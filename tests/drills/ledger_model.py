@@ -19,8 +19,9 @@ from derpman.finance import earning, ledger
 from derpman.finance.models import OWNED, Account, AccountKind
 from derpman.kit.work import UnitOfWork
 from tests.drills._drill import Drill, program
-from tests.drills._money import Money, prepare
+from tests.drills._money import prepare
 from tests.drills._races import Installation, system_of
+from tests.drills._trade import Trade
 from tests.system.folders import Folder
 from tests.system.services import MariaDB
 
@@ -75,8 +76,8 @@ def examples(name: str, environment: dict[str, str], seed: int, wanted: int, res
     """Run examples until there were as many operations as wanted, or one that differs."""
     retried: list[str] = []
     edge = replace(system_of(environment).edge(), retried=retried.append)
-    Money.edge = edge
-    Money.plans = edge(prepare)
+    Trade.edge = edge
+    Trade.plans = edge(prepare)
     limits = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
@@ -87,15 +88,15 @@ def examples(name: str, environment: dict[str, str], seed: int, wanted: int, res
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     problem, count = "", 0
-    while Money.done < wanted and not problem:
-        chunk = with_seed(seed + count)(Money)
+    while Trade.done < wanted and not problem:
+        chunk = with_seed(seed + count)(Trade)
         try:
             run_state_machine_as_test(chunk, settings=limits)
         except BaseException:  # noqa: BLE001 - told by the drill with its seed
             problem = f"seed {seed + count}: {traceback.format_exc()[-4000:]}"
         count += 1
-    result = {"operations": Money.done, "examples": count * EXAMPLES, "retries": len(retried)}
-    later = replace(edge, clock=lambda: Money.now + timedelta(days=4000))
+    result = {"operations": Trade.done, "examples": count * EXAMPLES, "retries": len(retried)}
+    later = replace(edge, clock=lambda: Trade.now + timedelta(days=4000))
     while later(earning.book_days):
         pass
     results.put((name, {**result, "problem": problem, **later(check)}))
