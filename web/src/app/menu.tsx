@@ -13,6 +13,7 @@ import {
   NotificationOutlined,
   SettingOutlined,
   ShareAltOutlined,
+  ShopOutlined,
   TagsOutlined,
   TeamOutlined,
   WalletOutlined,
@@ -42,6 +43,16 @@ const CUSTOMER: Group[] = [
     ],
   },
 ];
+const SELLING: Group = {
+  word: "selling",
+  items: [
+    { to: "/sales", word: "sales", icon: <ShopOutlined />, exact: true },
+    { to: "/sales/stock", word: "stock", icon: <TagsOutlined /> },
+    { to: "/sales/customers", word: "myCustomers", icon: <TeamOutlined /> },
+    { to: "/sales/downloads", word: "downloads", icon: <ShareAltOutlined /> },
+    { to: "/sales/statements", word: "statements", icon: <AuditOutlined /> },
+  ],
+};
 const STAFF: Group[] = [
   { items: [{ to: "/admin", word: "overview", icon: <DashboardOutlined />, exact: true }] },
   {
@@ -49,6 +60,7 @@ const STAFF: Group[] = [
     items: [
       { to: "/admin/users", word: "users", icon: <TeamOutlined /> },
       { to: "/admin/serials", word: "serials", icon: <TagsOutlined /> },
+      { to: "/admin/distributors", word: "distributors", icon: <ShopOutlined /> },
       { to: "/admin/plans", word: "plans", icon: <GiftOutlined /> },
       { to: "/admin/finance", word: "finance", icon: <WalletOutlined /> },
     ],
@@ -78,6 +90,7 @@ const SUPER: Item[] = [
 ];
 
 function groupsOf(me: Me): Group[] {
+  if (me.role === "distributor") return [SELLING, ...CUSTOMER];
   if (!isStaff(me)) return CUSTOMER;
   if (me.role !== "super_admin") return STAFF;
   return STAFF.map((group) =>

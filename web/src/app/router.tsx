@@ -119,6 +119,34 @@ const customerPages = [
   }),
 ];
 
+const distributor = createRoute({
+  getParentRoute: () => inside,
+  path: "/sales",
+  beforeLoad: async () => {
+    const me = await client.ensureQueryData(meQuery);
+    if (me?.role !== "distributor") throw redirect({ to: "/" });
+  },
+});
+
+const selling = <Path extends string>(
+  path: Path,
+  component: Parameters<typeof lazyRouteComponent>,
+) =>
+  createRoute({
+    getParentRoute: () => distributor,
+    path,
+    validateSearch: plain,
+    component: lazyRouteComponent(...component),
+  });
+
+const salesPages = [
+  selling("/", [() => import("@/features/sales/SalesPage"), "SalesPage"]),
+  selling("/stock", [() => import("@/features/sales/StockPage"), "StockPage"]),
+  selling("/customers", [() => import("@/features/sales/CustomersPage"), "CustomersPage"]),
+  selling("/downloads", [() => import("@/features/sales/CustomersPage"), "DownloadsPage"]),
+  selling("/statements", [() => import("@/features/sales/StatementsPage"), "StatementsPage"]),
+];
+
 const account = createRoute({
   getParentRoute: () => inside,
   path: "/account",
@@ -153,6 +181,10 @@ const adminPages = [
   staff("/alerts", [() => import("@/features/alerts/AlertsPage"), "AlertsPage"]),
   staff("/logs", [() => import("@/features/logs/LogsPage"), "LogsPage"]),
   staff("/mails", [() => import("@/features/mails/MailsPage"), "MailsPage"]),
+  staff("/distributors", [
+    () => import("@/features/distributors/DistributorsPage"),
+    "DistributorsPage",
+  ]),
   staff("/plans", [() => import("@/features/plans/PlansPage"), "PlansPage"]),
   staff("/finance", [() => import("@/features/finance/FinancePage"), "FinancePage"]),
   staff("/traffic", [() => import("@/features/traffic/TrafficPage"), "TrafficPage"]),
@@ -162,7 +194,12 @@ const adminPages = [
 
 const tree = root.addChildren([
   door.addChildren(doors),
-  inside.addChildren([customer.addChildren(customerPages), account, admin.addChildren(adminPages)]),
+  inside.addChildren([
+    customer.addChildren(customerPages),
+    distributor.addChildren(salesPages),
+    account,
+    admin.addChildren(adminPages),
+  ]),
 ]);
 
 export const router = createRouter({

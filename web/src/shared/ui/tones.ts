@@ -18,6 +18,12 @@ const SERIALS: Record<string, Tone> = {
   expired: "off",
   revoked: "bad",
 };
+const APPLICATIONS: Record<string, Tone> = {
+  pending: "busy",
+  approved: "good",
+  refused: "bad",
+  withdrawn: "off",
+};
 const USERS: Record<string, Tone> = { active: "good", suspended: "bad" };
 const JOBS: Record<string, Tone> = { queued: "busy", running: "busy", done: "good", failed: "bad" };
 const MAILS: Record<string, Tone> = {
@@ -30,6 +36,7 @@ const MAILS: Record<string, Tone> = {
 export const serverTone = (status: string): Tone => SERVERS[status] ?? "plain";
 export const severityTone = (severity: string): Tone => SEVERITIES[severity] ?? "plain";
 export const serialTone = (status: string): Tone => SERIALS[status] ?? "plain";
+export const applicationTone = (status: string): Tone => APPLICATIONS[status] ?? "plain";
 export const userTone = (status: string): Tone => USERS[status] ?? "off";
 export const jobTone = (status: string): Tone => JOBS[status] ?? "plain";
 export const mailTone = (status: string): Tone => MAILS[status] ?? "plain";

@@ -3,6 +3,35 @@ import { operation } from "./operation";
 
 const admin: typeof texts = {
   ...operation,
+  distributors: {
+    title: "Distributors",
+    intro: "Their classes, credit, applications and settlements.",
+    all: "Distributors",
+    applications: "Applications",
+    statements: "Statements",
+    limit: "Credit limit",
+    limitYuan: "Credit limit (yuan)",
+    mayGenerate: "May make serial numbers himself",
+    yes: "Yes",
+    change: "Change",
+    termsOf: "Class and credit of {{name}}",
+    termsHint: "Holds from now on. Orders and commissions of before stay as they are.",
+    saved: "Saved.",
+    classes: "Classes",
+    classesHint:
+      "The share is discount and commission alike. A change holds from now on and never alters the past.",
+    by: "By",
+    userId: "User id",
+    approve: "Approve",
+    approveTitle: "Approve {{count}} serial numbers?",
+    approveText:
+      "An order at the distributor's price is made; where his credit suffices the serial numbers are made at once.",
+    approved: "The application was approved.",
+    refuse: "Refuse",
+    refuseTitle: "Refuse this application?",
+    refuseText: "The distributor gets a mail with the reason.",
+    refused: "The application was refused.",
+  },
   overview: {
     title: "Overview",
     servers: "Servers",

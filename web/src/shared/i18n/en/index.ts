@@ -6,6 +6,7 @@ import { errors, reasons } from "./errors";
 import { help } from "./help";
 import { home } from "./home";
 import { link } from "./link";
+import { sales } from "./sales";
 import { usage } from "./usage";
 import { wallet } from "./wallet";
 
@@ -19,6 +20,7 @@ export default {
   ...help,
   ...wallet,
   ...link,
+  ...sales,
   errors,
   reasons,
 };

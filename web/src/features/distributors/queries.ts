@@ -1,0 +1,1 @@
+export const distributorsKey = ["distributors"] as const;
