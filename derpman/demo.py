@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from derpman.distribution import terms
+from derpman.distribution.states import Level
 from derpman.kit import passwords
 from derpman.kit.errors import NotFound
 from derpman.kit.processes import Child
@@ -31,7 +33,9 @@ NOTE = "demo"
 ACCOUNTS = (
     ("demo-admin", Role.SUPER_ADMIN),
     ("demo-customer", Role.USER),
+    ("demo-distributor", Role.DISTRIBUTOR),
 )
+DEMO_CREDIT_FEN = 100_000
 
 
 def _socket(system: System, name: str) -> Path:
@@ -72,6 +76,8 @@ def prepare(system: System) -> list[str]:
     for name, role in ACCOUNTS:
         user = _account(edge, name, role, logins[name])
         lines.append(f"  {role:<12} {user.email}  password {logins[name]}")
+        if role is Role.DISTRIBUTOR:
+            edge(_lend_once, user.id)
     for name, ip, port_from, port_to in NODES:
         edge(
             upkeep.ensure_local,
@@ -94,12 +100,25 @@ def prepare(system: System) -> list[str]:
 
 def _logins(path: Path) -> dict[str, str]:
     """Return the demo's passwords, made at the first start and kept for the next."""
-    if path.exists():
-        return json.loads(path.read_text())
-    made = {name: secrets.token_urlsafe(9) for name, _ in ACCOUNTS}
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(made, file)
+    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    made = {name: kept.get(name) or secrets.token_urlsafe(9) for name, _ in ACCOUNTS}
+    if made != kept:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(made, file)
     return made
+
+
+def _lend_once(work: UnitOfWork, user_id: int) -> None:
+    """Give the demo's distributor a class and credit, so that he can buy without money."""
+    if terms.of(work, user_id=user_id).version == 0:
+        terms.set_terms(
+            work,
+            user_id=user_id,
+            level=Level.PLATINUM,
+            may_generate=True,
+            credit_limit_fen=DEMO_CREDIT_FEN,
+            version=0,
+        )
 
 
 def _account(edge: Edge, name: str, role: Role, password: str) -> User:

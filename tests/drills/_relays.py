@@ -80,8 +80,10 @@ class Download:
         self._client, self._peer = client, peer
         self._piece, self._most = piece, most
         self._stopped = threading.Event()
+        self._began = time.monotonic()
         self.done = 0
-        self.failed = 0
+        self.failures: list[str] = []
+        """When and why pieces failed; each is tried again."""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> Download:
@@ -93,9 +95,15 @@ class Download:
             try:
                 self._client.fetch(self._peer, self._piece, seconds=60)
                 self.done += self._piece
-            except (OSError, AssertionError):
-                self.failed += 1
+            except (OSError, AssertionError) as error:
+                at = f"{time.monotonic() - self._began:.1f} s"
+                self.failures.append(f"{at}: {type(error).__name__}: {str(error)[:200]}")
                 time.sleep(0.5)
+
+    @property
+    def failed(self) -> int:
+        """Return how many pieces failed."""
+        return len(self.failures)
 
     def stop(self, seconds: float = 70) -> None:
         self._stopped.set()

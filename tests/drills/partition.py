@@ -100,6 +100,8 @@ def play(drill: Drill) -> None:
     lost = sum(one["total_sent_bytes"] for one in carl.on_nodes().values()) - carl.metered()
     drill.figure("lost_bytes", lost, at_most=100_000)  # keep-alives go on
     drill.figure("gaps", len(carl.traffic()["gaps"]), equals=0)
+    for failure in download.failures[:20]:
+        drill.say(f"a piece failed after {failure}")
     drill.figure("failed_pieces", download.failed, at_most=1)
     drill.check("nobody_was_moved", [slot["address"] for slot in carl.slots()] == places)
 

@@ -3,7 +3,16 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { expect, type Page, test } from "@playwright/test";
-import { ADMIN, CUSTOMER, complaints, logIn, newSerial, passwordOf, prefer } from "./site";
+import {
+  ADMIN,
+  CUSTOMER,
+  complaints,
+  DISTRIBUTOR,
+  logIn,
+  newSerial,
+  passwordOf,
+  prefer,
+} from "./site";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PICTURES = join(import.meta.dirname, "..", "..", "build", "web", "pages");
@@ -26,10 +35,20 @@ const CUSTOMERS = [
   "/account",
   "/help",
 ];
+const DISTRIBUTORS = [
+  "/sales",
+  "/sales/stock",
+  "/sales/customers",
+  "/sales/downloads",
+  "/sales/statements",
+];
 const ADMINS = [
   "/admin",
   "/admin/users",
   "/admin/serials",
+  "/admin/distributors",
+  "/admin/distributors?tab=applications",
+  "/admin/distributors?tab=statements",
   "/admin/plans",
   "/admin/finance",
   "/admin/finance?tab=orders",
@@ -124,6 +143,7 @@ for (const { name, appearance, language, size } of LOOKS) {
     };
     await visit(DOORS);
     await visit(CUSTOMERS, CUSTOMER);
+    await visit(DISTRIBUTORS, DISTRIBUTOR);
     await visit(ADMINS, ADMIN);
     expect(faults.join("\n")).toBe("");
   });

@@ -12,6 +12,7 @@ function known(name: string): string {
 
 export const ADMIN = { email: "demo-admin@example.com", name: "demo-admin" };
 export const CUSTOMER = { email: "demo-customer@example.com", name: "demo-customer" };
+export const DISTRIBUTOR = { email: "demo-distributor@example.com", name: "demo-distributor" };
 export const PASSWORD = "seven tall ships at sea";
 
 export function passwordOf(name: string): string {
