@@ -90,7 +90,9 @@ const SUPER: Item[] = [
 ];
 
 function groupsOf(me: Me): Group[] {
-  if (me.role === "distributor") return [SELLING, ...CUSTOMER];
+  if (me.role === "distributor") {
+    return [SELLING, ...CUSTOMER.map((group) => ({ ...group, word: "renting" as const }))];
+  }
   if (!isStaff(me)) return CUSTOMER;
   if (me.role !== "super_admin") return STAFF;
   return STAFF.map((group) =>

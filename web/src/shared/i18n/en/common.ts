@@ -36,6 +36,7 @@ export const common: typeof texts = {
     downloads: "ACL downloads",
     statements: "Commission",
     selling: "Selling",
+    renting: "My own rental",
     distributors: "Distributors",
     business: "Business",
     operation: "Operation",

@@ -34,6 +34,7 @@ export const common = {
     downloads: "ACL 下载",
     statements: "佣金与对账单",
     selling: "分销",
+    renting: "我的租赁",
     distributors: "分销员",
     business: "经营",
     operation: "运行",
