@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -41,23 +39,10 @@ class PasswordsBusy(Unavailable):
     text = "Too many people are logging in. Try again in a moment."
 
 
-def _give_back() -> None:
-    """Have the 19 MiB of each hash go back when it is done.
-
-    glibc raises by itself the size from which memory is mapped and given back, and would keep them
-    (mallopt(3), M_MMAP_THRESHOLD -3, M_TRIM_THRESHOLD -1); other C libraries have no such call.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 4 << 20)
-        mallopt(-1, 4 << 20)
-
-
 class Passwords:
     """Hashes and checks, `at_once` at a time; refuses when `waiting` more wait already."""
 
     def __init__(self, *, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
-        _give_back()
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="password")
         self._places = threading.BoundedSemaphore(at_once + waiting)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -90,22 +87,3 @@ def test_two_run_at_once_some_wait_and_the_rest_is_refused() -> None:
 def test_a_process_has_one_pool() -> None:
     assert passwords.of_process() is passwords.of_process()
     assert passwords.verify("correct horse", passwords.hash("correct horse"))
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed")
-def test_the_memory_of_a_hash_is_given_back():
-    code = """
-from derpman.kit import passwords
-
-def kept():
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-
-passwords.hash("seven tall ships")
-before = kept()
-for _ in range(3):
-    passwords.verify("seven tall ships", None)
-print(kept() - before)
-"""
-    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    assert int(grown) < 8192, f"{int(grown)} kB stay behind"
