@@ -15,8 +15,8 @@ MEASUREMENTS = {
     "throughput": throughput.measure,
     "counters": counters.measure,
     "admission": admission.measure,
+    "expiry": expiry.measure,  # before what fills this process, whose memory it tells
     "metering": metering.measure,
-    "expiry": expiry.measure,
     "money": money.measure,
 }
 SKIPPED = 77

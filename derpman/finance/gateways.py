@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from derpman.finance.errors import CredentialsRefused, MethodNotOffered
-from derpman.finance.gateway_alipay import Alipay
 from derpman.finance.gateway_terms import Bill, Told, TradeState
-from derpman.finance.gateway_wechat import WeChat
 from derpman.finance.models import Method
+from derpman.kit.lazy import Lazy
+
+if TYPE_CHECKING:
+    from derpman.finance import gateway_alipay, gateway_wechat
+else:  # their libraries take 10 MB
+    gateway_alipay = Lazy("derpman.finance.gateway_alipay")
+    gateway_wechat = Lazy("derpman.finance.gateway_wechat")
 
 __all__ = ["Addresses", "Bill", "Gateway", "Told", "TradeState", "gateway_of"]
 MAX_NOTICE_BYTES = 65_536
@@ -57,9 +62,11 @@ def gateway_of(method: Method, credentials: Mapping[str, Any], addresses: Addres
     """Return a gateway; CredentialsRefused when they cannot be used."""
     try:
         if method is Method.ALIPAY:
-            return Alipay(credentials, addresses.alipay_url, addresses.notify_url(method))
+            found = addresses.alipay_url, addresses.notify_url(method)
+            return gateway_alipay.Alipay(credentials, *found)
         if method is Method.WECHAT:
-            return WeChat(credentials, addresses.wechat_url, addresses.notify_url(method))
+            found = addresses.wechat_url, addresses.notify_url(method)
+            return gateway_wechat.WeChat(credentials, *found)
     except KeyError as error:
         raise CredentialsRefused(why=f"{error.args[0]} is missing") from None
     raise MethodNotOffered

@@ -6,10 +6,16 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
-
-from PIL import Image, ImageOps, UnidentifiedImageError
+from typing import TYPE_CHECKING
 
 from derpman.finance.errors import ReceiptRefusedForm
+from derpman.kit.lazy import Lazy
+
+if TYPE_CHECKING:
+    import PIL
+    from PIL import Image, ImageOps
+else:
+    PIL, Image, ImageOps = Lazy("PIL"), Lazy("PIL.Image"), Lazy("PIL.ImageOps")
 
 MAX_UPLOAD_BYTES = 8 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -38,7 +44,11 @@ def picture_of(upload: bytes) -> Picture:
             return _read(upload)
     except ReceiptRefusedForm:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except (
+        PIL.UnidentifiedImageError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):
         raise ReceiptRefusedForm(why="it is no PNG, JPEG or WebP picture") from None
     except (OSError, ValueError, SyntaxError, ArithmeticError, LookupError, MemoryError):
         # What decoders raise on files that are cut short or made to break them.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-import asyncssh
 from sqlalchemy.orm import undefer
 
 from derpman.kit.clock import utc_now
+from derpman.kit.lazy import Lazy
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.servers import bootstrap, checking, draining, jobs
@@ -20,6 +21,11 @@ from derpman.servers.rootshell import Credential, RootShell, fingerprint_of, pub
 from derpman.servers.rootshell import read_host_key as read_key
 from derpman.servers.states import TRANSITIONS, ServerStatus
 from derpman.servers.upgrading import upgrade
+
+if TYPE_CHECKING:
+    import asyncssh
+else:
+    asyncssh = Lazy("asyncssh")
 
 FREE_MB = 1024
 MEMORY_MB = 384

@@ -7,12 +7,16 @@ import json
 import shlex
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
+from derpman.kit.lazy import Lazy
 from derpman.servers.errors import HostKeyInvalid, NodeError, SshKeyInvalid, StepFailed
 from derpman.servers.transports import ssh
+
+if TYPE_CHECKING:
+    import asyncssh
+else:
+    asyncssh = Lazy("asyncssh")
 
 SCRIPT = files("derpman.servers").joinpath("bootstrap.sh").read_text()
 MAX_OUTPUT_BYTES = 65536

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import asyncssh
 from sqlalchemy import or_, select, update
 
 from derpman.kit.db import changed
+from derpman.kit.lazy import Lazy
 from derpman.kit.states import next_state
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
@@ -26,6 +27,11 @@ from derpman.servers.events import ServerJobQueued
 from derpman.servers.models import Server, ServerJob, ServerLink, Transport
 from derpman.servers.rootshell import Credential
 from derpman.servers.states import TRANSITIONS, JobStatus, ServerStatus
+
+if TYPE_CHECKING:
+    import asyncssh
+else:
+    asyncssh = Lazy("asyncssh")
 
 PORT_FROM, PORT_TO = 20000, 29999
 """Below the ports that systems give to outgoing connections (32768 and up on Linux)."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from typing import TYPE_CHECKING
 
-import asyncssh
-
+from derpman.kit.lazy import Lazy
 from derpman.servers.endpoints import Endpoint
 from derpman.servers.errors import NodeError
 from derpman.servers.node import NodeClient
+
+if TYPE_CHECKING:
+    import asyncssh
+else:
+    asyncssh = Lazy("asyncssh")
 
 USER = "derpman"
 CONNECT_SECONDS = 5.0
