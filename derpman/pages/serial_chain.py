@@ -1,10 +1,11 @@
-"""What became of a serial: plan, maker, order, customer, time and traffic, servers, containers."""
+"""What became of a serial: who made, sold, bought and used it, its time, traffic and containers."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from derpman.containers import service as containers
+from derpman.finance import queries as finance_queries
 from derpman.finance import service as finance
 from derpman.kit.types import Out, Part
 from derpman.kit.work import UnitOfWork
@@ -51,6 +52,11 @@ class ChainOut(Out):
     status: str
     plan: str
     maker: str | None
+    order_id: int | None
+    order: str | None
+    """The number of the purchase that it was made for."""
+    distributor_id: int | None
+    distributor: str | None
     username: str | None
     user_id: int | None
     created_at: datetime
@@ -63,13 +69,19 @@ class ChainOut(Out):
 def chain(work: UnitOfWork, serial_id: int) -> ChainOut:
     """Return everything that hangs on a serial."""
     serial = serials.get(work, serial_id)
-    names = users.names_of(work, user_ids=[serial.user_id or 0, serial.created_by or 0])
+    people = (serial.user_id, serial.created_by, serial.distributor_id)
+    names = users.names_of(work, user_ids=[one for one in people if one])
+    orders = finance_queries.orders_by_id(work, [serial.order_id] if serial.order_id else [])
     found = terms.of_serial(work, serial.id)
     return ChainOut(
         serial_id=serial.id,
         status=serial.status,
         plan=finance.plan(work, serial.plan_id).name,
         maker=names.get(serial.created_by or 0),
+        order_id=serial.order_id,
+        order=orders[serial.order_id].number if serial.order_id in orders else None,
+        distributor_id=serial.distributor_id,
+        distributor=names.get(serial.distributor_id or 0),
         username=names.get(serial.user_id or 0),
         user_id=serial.user_id,
         created_at=serial.created_at,

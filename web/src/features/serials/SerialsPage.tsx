@@ -14,6 +14,7 @@ import { Page, State } from "@/shared/ui/Page";
 import { plansQuery } from "@/shared/ui/plans";
 import { Reasoned } from "@/shared/ui/Reasoned";
 import { serialTone } from "@/shared/ui/tones";
+import { Chain } from "./Chain";
 import { Generate } from "./Generate";
 
 const STATES = ["unused", "used", "expired", "revoked"] as const;
@@ -26,7 +27,15 @@ export function SerialsPage() {
   const [revoking, setRevoking] = useState(false);
   const plans = useQuery(plansQuery);
   const names = new Map(plans.data?.map((one) => [one.id, one.name]));
-  const asked = list.asked(["code", "status", "plan_id", "user_id", "created_by"]);
+  const asked = list.asked([
+    "code",
+    "status",
+    "plan_id",
+    "user_id",
+    "created_by",
+    "order_id",
+    "distributor_id",
+  ]);
   const query = useListQuery(["serials", asked], async () => {
     const found = await unwrap(api.GET("/api/serial/list", { params: { query: asked as never } }));
     return { rows: found.serials, next: found.next_before };
@@ -87,6 +96,17 @@ export function SerialsPage() {
       title: t("admin:serials.expires"),
       render: (one) => moment(one.expires_at, i18n.language),
     },
+    {
+      key: "distributor",
+      title: t("admin:serials.distributor"),
+      render: (one) => one.distributor ?? "—",
+    },
+    {
+      key: "order",
+      title: t("admin:serials.order"),
+      hidden: true,
+      render: (one) => one.order_id ?? "—",
+    },
     { key: "note", title: t("admin:serials.note"), render: (one) => one.note ?? "—" },
     {
       key: "by",
@@ -109,6 +129,7 @@ export function SerialsPage() {
           columns={columns}
           query={query}
           csv={csvAddress("/api/serial/export", asked, false)}
+          expanded={(one) => <Chain id={one.id} />}
           selection={{
             keys: chosen,
             choose: setChosen,
@@ -146,6 +167,12 @@ export function SerialsPage() {
                 list={list}
                 name="user_id"
                 label={t("admin:serials.userId")}
+                width={120}
+              />
+              <TextFilter
+                list={list}
+                name="distributor_id"
+                label={t("admin:serials.distributorId")}
                 width={120}
               />
             </>
