@@ -69,6 +69,7 @@ const ADMINS = [
   "/admin/mails",
   "/admin/templates",
   "/admin/channels",
+  "/admin/receiving",
 ];
 
 interface Violation {

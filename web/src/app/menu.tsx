@@ -1,6 +1,7 @@
 import {
   AlertOutlined,
   AuditOutlined,
+  BankOutlined,
   BarChartOutlined,
   CloudServerOutlined,
   ClusterOutlined,
@@ -85,6 +86,7 @@ const STAFF: Group[] = [
   { word: "settings", items: [{ to: "/account", word: "account", icon: <SettingOutlined /> }] },
 ];
 const SUPER: Item[] = [
+  { to: "/admin/receiving", word: "receiving", icon: <BankOutlined /> },
   { to: "/admin/templates", word: "templates", icon: <FileTextOutlined /> },
   { to: "/admin/channels", word: "channels", icon: <NotificationOutlined /> },
 ];

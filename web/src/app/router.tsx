@@ -189,6 +189,7 @@ const adminPages = [
   staff("/finance", [() => import("@/features/finance/FinancePage"), "FinancePage"]),
   staff("/traffic", [() => import("@/features/traffic/TrafficPage"), "TrafficPage"]),
   staff("/templates", [() => import("@/features/templates/TemplatesPage"), "TemplatesPage"]),
+  staff("/receiving", [() => import("@/features/receiving/ReceivingPage"), "ReceivingPage"]),
   staff("/channels", [() => import("@/features/channels/ChannelsPage"), "ChannelsPage"]),
 ];
 
