@@ -70,6 +70,7 @@ const ADMINS = [
   "/admin/templates",
   "/admin/channels",
   "/admin/receiving",
+  "/admin/roles",
 ];
 
 interface Violation {

@@ -12,6 +12,7 @@ import {
   MailOutlined,
   MedicineBoxOutlined,
   NotificationOutlined,
+  SafetyOutlined,
   SettingOutlined,
   ShareAltOutlined,
   ShopOutlined,
@@ -86,6 +87,7 @@ const STAFF: Group[] = [
   { word: "settings", items: [{ to: "/account", word: "account", icon: <SettingOutlined /> }] },
 ];
 const SUPER: Item[] = [
+  { to: "/admin/roles", word: "roles", icon: <SafetyOutlined /> },
   { to: "/admin/receiving", word: "receiving", icon: <BankOutlined /> },
   { to: "/admin/templates", word: "templates", icon: <FileTextOutlined /> },
   { to: "/admin/channels", word: "channels", icon: <NotificationOutlined /> },

@@ -190,6 +190,7 @@ const adminPages = [
   staff("/traffic", [() => import("@/features/traffic/TrafficPage"), "TrafficPage"]),
   staff("/templates", [() => import("@/features/templates/TemplatesPage"), "TemplatesPage"]),
   staff("/receiving", [() => import("@/features/receiving/ReceivingPage"), "ReceivingPage"]),
+  staff("/roles", [() => import("@/features/roles/RolesPage"), "RolesPage"]),
   staff("/channels", [() => import("@/features/channels/ChannelsPage"), "ChannelsPage"]),
 ];
 

@@ -12,6 +12,7 @@ import { Card, Facts, Page, State } from "@/shared/ui/Page";
 
 import { Deregister } from "./Deregister";
 import { SecondFactor } from "./SecondFactor";
+import { Tokens } from "./Tokens";
 
 const sessionsKey = ["sessions"] as const;
 
@@ -27,6 +28,7 @@ export function AccountPage() {
       </div>
       <SecondFactor />
       <Sessions />
+      <Tokens />
       {!isStaff(me) && <Deregister />}
     </Page>
   );

@@ -30,6 +30,7 @@ export const common: typeof texts = {
     traffic: "Traffic",
     templates: "Mail templates",
     channels: "Channels",
+    roles: "Admins and roles",
     receiving: "Payment accounts",
     sales: "Sales",
     stock: "My serial numbers",

@@ -28,6 +28,7 @@ export const common = {
     traffic: "流量",
     templates: "邮件模板",
     channels: "通知渠道",
+    roles: "管理员与角色",
     receiving: "收款账户",
     sales: "分销概览",
     stock: "我的序列号",
