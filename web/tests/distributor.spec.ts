@@ -1,5 +1,5 @@
 /** The distributor's story: he applies, an admin approves, and a customer activates what he got. */
-import { expect, test } from "@playwright/test";
+import { expect, type Locator, test } from "@playwright/test";
 import { ADMIN, CUSTOMER, complaints, DISTRIBUTOR, logIn, passwordOf, prefer } from "./site";
 
 const WORDS = {
@@ -39,6 +39,14 @@ const WORDS = {
   },
 } as const;
 
+/** Opens a select, chooses, and waits until its list is out of the way. */
+async function choose(box: Locator, option: string): Promise<void> {
+  await box.click();
+  const list = box.page().locator(".ant-select-dropdown:not(.ant-select-dropdown-hidden)");
+  await list.locator(".ant-select-item-option", { hasText: option }).first().click();
+  await expect(list).toHaveCount(0);
+}
+
 for (const [language, words] of Object.entries(WORDS)) {
   test(`a distributor applies, is approved, and his customer activates (${language})`, async ({
     browser,
@@ -55,8 +63,7 @@ for (const [language, words] of Object.entries(WORDS)) {
     await his.page.goto("/sales");
     await his.page.getByRole("button", { name: words.apply }).click();
     const form = his.page.getByRole("dialog");
-    await form.getByLabel(words.plan).click();
-    await his.page.getByTitle(words.days).first().click();
+    await choose(form.getByLabel(words.plan), words.days);
     await form.getByLabel(words.quantity).fill("3");
     await form.getByRole("button", { name: words.send }).click();
     await expect(his.page.getByText(words.waiting).first()).toBeVisible();
@@ -84,10 +91,8 @@ for (const [language, words] of Object.entries(WORDS)) {
     await his.page.goto("/sales");
     await his.page.getByRole("button", { name: words.buy }).click();
     const shop = his.page.getByRole("dialog");
-    await shop.getByLabel(words.plan).click();
-    await his.page.getByTitle(words.days).last().click();
-    await shop.getByLabel(words.method).click();
-    await his.page.getByTitle(words.credit, { exact: true }).click();
+    await choose(shop.getByLabel(words.plan), words.days);
+    await choose(shop.getByLabel(words.method), words.credit);
     await expect(shop.getByText(words.price)).toBeVisible();
     await shop.getByRole("button", { name: words.order, exact: true }).click();
     await expect(shop.getByText(words.made)).toBeVisible();
