@@ -141,6 +141,9 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 	switch {
 	case !alive:
 		r.lost(session)
+		if outdated {
+			r.failures, r.notBefore = 0, time.Time{} // of the image before
+		}
 	case run && reason != "" && !outdated:
 		if time.Since(session.begun) > 2*fullEvery {
 			r.failures = 0 // it did well for a while
