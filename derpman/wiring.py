@@ -76,7 +76,7 @@ SUBSCRIPTIONS: dict[str, Sequence[str]] = {
     OrderClosed.name: ["finance.close_payments"],
     OrderDelivered.name: ["distribution.follow_order"],
     OrderPaid.name: ["rentals.fulfil_order", "distribution.deliver_serials"],
-    OrderRefunded.name: ["distribution.follow_refund"],
+    OrderRefunded.name: ["distribution.follow_order"],
     PasswordForgotten.name: ["access.send_reset"],
     PaymentWanted.name: ["finance.begin_payment"],
     ReceiptRefused.name: ["finance.tell_refused"],

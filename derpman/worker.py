@@ -118,6 +118,10 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "book what was earned": {"task": "finance.book_days", "schedule": crontab(minute="3")},
     "sum up money": {"task": "finance.roll_up", "schedule": 5},
     "check the ledger": {"task": "finance.check_ledger", "schedule": crontab(minute="33")},
+    "check commissions": {
+        "task": "distribution.check_commissions",
+        "schedule": crontab(minute="43"),
+    },
     "renew from wallets": {"task": "rentals.renew_from_wallets", "schedule": 60},
     "seal the operation log": {"task": "logs.seal", "schedule": 5},
     "forget old logs": {"task": "logs.forget_old", "schedule": crontab(minute="42")},

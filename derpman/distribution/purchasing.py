@@ -33,12 +33,16 @@ def place(
 ) -> Order:
     """Order serials for a distributor at his price; paid by wallet or credit they are there.
 
-    Without a way of paying the order waits for one. The same key is the same order.
+    Without a way of paying the order waits for one. The same key is the same order, whatever
+    has changed since: who did not hear the answer asks again.
     """
     users.lock(work, terms.distributor(work, user_id).id)
-    known = orders.by_key(work, user_id=user_id, request_key=request_key)
-    if known is None:
-        users.require_active(work, user_id)
+    before = purchases.known(
+        work, user_id=user_id, plan_id=plan_id, quantity=quantity, request_key=request_key
+    )
+    if before is not None:
+        return before
+    users.require_active(work, user_id)
     price = quote(work, user_id=user_id, plan_id=plan_id, quantity=quantity)
     order = purchases.place(
         work,
@@ -51,7 +55,7 @@ def place(
         request_key=request_key,
         method=method,
     )
-    if method is Method.CREDIT and order.status is OrderStatus.PENDING:
+    if method is Method.CREDIT:
         _pay_by_credit(work, order)
     deliver(work, order_id=order.id)
     return order
@@ -61,7 +65,8 @@ def generate(
     work: UnitOfWork, *, user_id: int, plan_id: int, quantity: int, request_key: str, method: Method
 ) -> Order:
     """Make serials for a distributor who may do that himself, paid by wallet or credit."""
-    if not terms.of(work, user_id=user_id).may_generate:
+    is_new = orders.by_key(work, user_id=user_id, request_key=request_key) is None
+    if is_new and not terms.of(work, user_id=user_id).may_generate:
         raise MayNotGenerate
     return place(
         work,

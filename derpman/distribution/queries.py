@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from sqlalchemy import func, select
 
 from derpman.distribution import settlement, terms
-from derpman.distribution.commissions import payable
 from derpman.distribution.models import Application, Commission, Statement
 from derpman.distribution.states import ApplicationStatus
 from derpman.distribution.terms import Terms
@@ -239,8 +238,3 @@ def purchases_of(work: UnitOfWork, *, user_id: int, month: date) -> Purchases:
         )
     ).one()
     return Purchases(*(int(value or 0) for value in row))
-
-
-def open_commission(work: UnitOfWork, *, user_id: int) -> int:
-    """Return what of a distributor's commission is not settled, in fen."""
-    return ledger.balance(work, payable(user_id))

@@ -30,12 +30,16 @@ def after(month: date) -> date:
     return month_of(month + timedelta(days=31))
 
 
-def due(work: UnitOfWork, *, limit: int) -> Sequence[int]:
-    """Return ids of distributors who have earned in months that are over and not settled."""
+def due(work: UnitOfWork, *, above: int = 0, limit: int) -> Sequence[int]:
+    """Return ids, above one, of distributors with commission of months over that is not settled."""
     this = month_of(ledger.day_of(work.now))
     return work.session.scalars(
         select(Commission.user_id)
-        .where(Commission.statement_id.is_(None), Commission.booked_on < this)
+        .where(
+            Commission.user_id > above,
+            Commission.statement_id.is_(None),
+            Commission.booked_on < this,
+        )
         .group_by(Commission.user_id)
         .order_by(Commission.user_id)
         .limit(limit)

@@ -2,10 +2,11 @@
 
 from celery import shared_task
 
-from derpman.distribution import commissions, mails, purchasing, settlement
+from derpman.distribution import checking, commissions, mails, purchasing, settlement
 from derpman.kit.tasks import Task
 
 AT_ONCE = 100
+CHECKED_AT_ONCE = 1000
 
 
 @shared_task(bind=True, base=Task, name="distribution.deliver_serials")
@@ -16,13 +17,7 @@ def deliver_serials(self: Task, delivery_id: int) -> None:
 
 @shared_task(bind=True, base=Task, name="distribution.follow_order")
 def follow_order(self: Task, delivery_id: int) -> None:
-    """Book the commission of what was bought; nothing of other orders."""
-    self.deliver(delivery_id, commissions.follow)
-
-
-@shared_task(bind=True, base=Task, name="distribution.follow_refund")
-def follow_refund(self: Task, delivery_id: int) -> None:
-    """Take commission back, and serials that were paid back."""
+    """Book an order's commission, or take it back, and serials that were paid back with it."""
     self.deliver(delivery_id, commissions.follow)
 
 
@@ -44,8 +39,17 @@ def tell_settled(self: Task, delivery_id: int) -> None:
 @shared_task(bind=True, base=Task, name="distribution.settle_months")
 def settle_months(self: Task) -> None:
     """Settle the months that are over, a distributor a transaction."""
-    while True:
-        found = self.edge.read(settlement.due, limit=AT_ONCE)
-        settled = [bool(self.edge(settlement.settle, user_id=one)) for one in found]
-        if not any(settled):
-            return
+    above = 0
+    while found := self.edge.read(settlement.due, above=above, limit=AT_ONCE):
+        for one in found:
+            self.edge(settlement.settle, user_id=one)
+        above = found[-1]
+
+
+@shared_task(bind=True, base=Task, name="distribution.check_commissions")
+def check_commissions(self: Task) -> None:
+    """Check commissions against orders and the ledger, a page a transaction."""
+    for check in (checking.check_orders, checking.check_payables):
+        after: int | None = 0
+        while after is not None:
+            after, _ = self.edge(check, after=after, limit=CHECKED_AT_ONCE)

@@ -41,7 +41,7 @@ def check_accounts(work: UnitOfWork, *, after: int, limit: int) -> tuple[int | N
     sums = ledger.derived(work, [row.id for row in owned])
     wrong = [row for row in owned if row.balance_fen != sums[row.id]]
     for row in wrong:
-        _report(
+        report(
             work,
             f"account:{row.id}",
             f"{row.kind} of user {row.user_id}: {row.balance_fen} kept, {sums[row.id]} booked",
@@ -66,7 +66,7 @@ def check_orders(work: UnitOfWork) -> int:
         .having(paid != Order.amount_fen)
     ).all()
     for _, number, wanted, booked in rows:
-        _report(work, f"order:{number}", f"order {number}: {wanted} wanted, {booked} is booked")
+        report(work, f"order:{number}", f"order {number}: {wanted} wanted, {booked} is booked")
     stuck = work.session.scalars(
         select(Order.number).where(
             Order.status == OrderStatus.PAID,
@@ -85,7 +85,8 @@ def check_orders(work: UnitOfWork) -> int:
     return len(rows)
 
 
-def _report(work: UnitOfWork, key: str, what: str) -> None:
+def report(work: UnitOfWork, key: str, what: str) -> None:
+    """Raise the alert that two figures of money differ."""
     alerts.raise_alert(
         work,
         alert_type=ALERT,

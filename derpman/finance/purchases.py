@@ -20,6 +20,18 @@ APPROVED_WAITS = timedelta(days=7)
 """How long a purchase that was approved waits for its money."""
 
 
+def known(
+    work: UnitOfWork, *, user_id: int, plan_id: int, quantity: int, request_key: str
+) -> Order | None:
+    """Return the purchase that a key stands for; KeyUsed when it stands for something else."""
+    found = orders.by_key(work, user_id=user_id, request_key=request_key)
+    if found is None:
+        return None
+    if (found.kind, found.plan_id, found.quantity) != (OrderKind.SERIALS, plan_id, quantity):
+        raise KeyUsed
+    return found
+
+
 def place(
     work: UnitOfWork,
     *,
@@ -32,15 +44,10 @@ def place(
     request_key: str,
     method: Method | None,
 ) -> Order:
-    """Order serials for a distributor whom the caller has locked; the same key is the same order.
+    """Order serials for a distributor whom the caller has locked, by a key that is not `known`.
 
     Without a way of paying the order waits for one.
     """
-    known = orders.by_key(work, user_id=user_id, request_key=request_key)
-    if known is not None:
-        if (known.kind, known.plan_id, known.quantity) != (OrderKind.SERIALS, plan_id, quantity):
-            raise KeyUsed
-        return known
     orders.refuse_too_many(work, user_id)
     order = orders.create(
         work,

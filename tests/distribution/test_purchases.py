@@ -18,6 +18,7 @@ from derpman.finance.errors import (
     KeyUsed,
     NotEnoughMoney,
     NotOwed,
+    PlanRetired,
     SuperAdminConfirms,
 )
 from derpman.finance.models import AccountKind, Method, Order
@@ -113,6 +114,13 @@ def test_the_same_key_is_the_same_purchase(
     assert len(serials_of(edge, first)) == 2
     with pytest.raises(KeyUsed):
         place(purchasing.place, **facts, quantity=3, method=Method.WALLET)
+    version = edge.read(finance.plan, plan_id).version
+    edge(finance.update_plan, plan_id=plan_id, version=version, is_retired=True)
+    late = place(purchasing.place, **facts, quantity=2, method=Method.WALLET)
+    assert late.id == first.id, "who did not hear the answer hears it still"
+    facts["request_key"] = "another"
+    with pytest.raises(PlanRetired):
+        place(purchasing.place, **facts, quantity=2, method=None)
 
 
 def test_credit_goes_as_far_as_its_limit_and_is_paid_back(
@@ -196,6 +204,11 @@ def test_only_who_may_makes_serials_himself(
     grade(rita, may_generate=True)
     order = edge_of(rita.actor)(purchasing.generate, user_id=rita.id, **facts)
     assert len(serials_of(edge, order)) == 2
+    grade(rita)
+    assert edge_of(rita.actor)(purchasing.generate, user_id=rita.id, **facts).id == order.id
+    more: dict[str, Any] = {**facts, "request_key": "generate-more"}
+    with pytest.raises(MayNotGenerate):
+        edge_of(rita.actor)(purchasing.generate, user_id=rita.id, **more)
     with pytest.raises(NotADistributor):
         edge_of(carl.actor)(purchasing.place, user_id=carl.id, **facts)
 

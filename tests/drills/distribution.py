@@ -13,6 +13,7 @@ import httpx2 as httpx
 from PIL import Image
 
 from derpman.access import service as access
+from derpman.distribution import checking as commission_checks
 from derpman.distribution import commissions, settlement
 from derpman.finance import channels, checking, ledger
 from derpman.finance import service as finance
@@ -146,6 +147,9 @@ def play(drill: Drill) -> None:
     drill.figure("a_foreign_purchase", foreign.status_code, equals=404)
     _, differing = scene.there.edge(checking.check_accounts, after=0, limit=1000)
     drill.figure("wrong_balances", differing, equals=0)
+    for check in (commission_checks.check_orders, commission_checks.check_payables):
+        _, differing = scene.there.edge(check, after=0, limit=1000)
+        drill.figure(f"wrong_by_{check.__name__}", differing, equals=0)
     drill.figure("wrong_orders", scene.there.edge(checking.check_orders), equals=0)
     drill.figure("all_accounts_fen", scene.there.edge.read(everything), equals=0)
 
