@@ -18,7 +18,7 @@ from derpman.kit import browsers, codes, places, totp
 from derpman.kit.db import changed
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
-from derpman.notifications import service as notifications
+from derpman.users import messages
 from derpman.users import service as users
 
 ISSUER = "DERP Management"
@@ -172,14 +172,11 @@ def _tell(work: UnitOfWork, user_id: int, what: str) -> None:
     logs.record(work, action=f"access.{what}", object_type="user", object_id=user_id)
     logs.record_user(work, user_id=user_id, action=what)
     place = places.place_of(work.actor.ip)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template="security_event",
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        user.id,
+        "security_event",
         params={
-            "username": user.username,
             "happened": what,
             "at": work.now,
             "ip": work.actor.ip,

@@ -15,7 +15,7 @@ from derpman.kit.db import changed
 from derpman.kit.work import UnitOfWork
 from derpman.logs import service as logs
 from derpman.notifications import service as notifications
-from derpman.users import policy
+from derpman.users import messages, policy
 from derpman.users import service as users
 from derpman.users.models import User
 
@@ -44,13 +44,11 @@ def send_reset(work: UnitOfWork, *, user_id: int | None) -> None:
     work.session.flush()
     code = codes.new_letters()
     reset.code_hash = codes.digest(work.vault, PURPOSE, reset.id, code)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template="password_reset",
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
-        params={"username": user.username, "minutes": int(CODE_LIFE.total_seconds() // 60)},
+        user.id,
+        "password_reset",
+        params={"minutes": int(CODE_LIFE.total_seconds() // 60)},
         secrets={"code": code},
     )
 
@@ -125,14 +123,11 @@ def _set_password(
     logs.record(work, action=f"access.password_{how}", object_type="user", object_id=user.id)
     logs.record_user(work, user_id=user.id, action=f"password_{how}")
     place = places.place_of(work.actor.ip)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template="password_changed",
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        user.id,
+        "password_changed",
         params={
-            "username": user.username,
             "at": work.now,
             "ip": work.actor.ip,
             "place": place.label_zh if user.locale == "zh-CN" else place.label_en,

@@ -14,8 +14,8 @@ from derpman.acl.service import NO_GRACE
 from derpman.acl.states import AclStatus
 from derpman.containers import service as containers
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.servers import service as servers
+from derpman.users import messages
 from derpman.users import service as users
 
 ROTATION = "rotation"
@@ -131,20 +131,16 @@ def _queue(
     more: Mapping[str, Any],
 ) -> None:
     """Queue a mail about a version; it lists the relays which that one names."""
-    user = users.get(work, version.user_id)
     pins = usage.pins_of(version)
     live = containers.placements_of(work, rental_id=version.rental_id)
     placements = [one for one in live if one.pin in pins]
     regions = servers.regions_of(work, server_ids=[one.server_id for one in placements])
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        version.user_id,
+        template,
         once_key=once_key,
         params={
-            "username": user.username,
             "version": version.number,
             "relays": [
                 {

@@ -18,7 +18,7 @@ from derpman.containers import restraints
 from derpman.kit.errors import NotFound
 from derpman.kit.work import Edge, UnitOfWork
 from derpman.logs import service as logs
-from derpman.notifications import service as notifications
+from derpman.users import messages
 from derpman.users import service as users
 
 log = structlog.get_logger(__name__)
@@ -80,14 +80,11 @@ def react(work: UnitOfWork, *, kind: str, finding: Finding, is_open: bool = Fals
         _hold(work, rule, alert.id, user.id)
     if is_new and rule.reaction is not Reaction.ALERT:
         told = RULES[kind].told
-        notifications.queue_mail(
+        messages.mail(
             work,
-            template="anomaly_noticed",
-            address=user.email,
-            locale=user.locale,
-            user_id=user.id,
+            user.id,
+            "anomaly_noticed",
             params={
-                "username": user.username,
                 "what": told.zh if user.locale == "zh-CN" else told.en,
                 "reaction": rule.reaction.value,
                 "at": work.now,

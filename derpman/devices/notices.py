@@ -10,8 +10,8 @@ from derpman.devices.models import Device, Knock, Source
 from derpman.devices.states import KnockStatus
 from derpman.kit.places import place_of
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.rentals import service as rentals
+from derpman.users import messages
 from derpman.users import service as users
 
 NAMES = 50
@@ -34,14 +34,11 @@ def _tell_of_device(work: UnitOfWork, template: str, device: Device, ip: str, at
     if device.source is Source.LINK and not ip:
         return  # followed in the linked tailnet: `tell_followed` told of all together
     user = users.get(work, device.user_id)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        user.id,
+        template,
         params={
-            "username": user.username,
             "device": device.name,
             "node_key": device.node_key,
             "at": at,
@@ -59,16 +56,13 @@ def tell_knocked(work: UnitOfWork, *, knock_id: int) -> None:
         return
     user = users.get(work, knock.user_id)
     free = queries.free_seat(work, user_id=user.id, limit=rental.device_limit)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template="device_refused",
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        user.id,
+        "device_refused",
         # A flood of made-up keys must not become a flood of mails.
         once_key=f"knock:{user.id}:{work.now:%Y%m%d%H}",
         params={
-            "username": user.username,
             "node_key": knock.node_key,
             "at": knock.last_at,
             "ip": knock.ip_address,
@@ -93,16 +87,11 @@ def tell_held(work: UnitOfWork, *, user_id: int, names: list[str]) -> None:
 def _tell_of_link(work: UnitOfWork, template: str, user_id: int, **lists: list[str]) -> None:
     user = users.get(work, user_id)
     comma = "、" if user.locale == "zh-CN" else ", "
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
-        params={
-            "username": user.username,
-            **{name: comma.join(names[:NAMES]) for name, names in lists.items()},
-        },
+        user.id,
+        template,
+        params={name: comma.join(names[:NAMES]) for name, names in lists.items()},
     )
 
 

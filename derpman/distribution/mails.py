@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import select
 
 from derpman.distribution.models import Application, Statement
@@ -13,9 +11,8 @@ from derpman.finance.models import Order
 from derpman.finance.states import OrderStatus
 from derpman.kit.money import yuan_text
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.serials.models import Serial
-from derpman.users import service as users
+from derpman.users import messages
 
 MOST_CODES = 200
 """In one mail; the others are on the site."""
@@ -35,7 +32,7 @@ def tell_decided(work: UnitOfWork, *, application_id: int) -> None:
         "amount": yuan_text(order.amount_fen) if order is not None and is_unpaid else "",
     }
     once_key = f"application:{application_id}"
-    _queue(work, application.user_id, "application_decided", params, once_key)
+    messages.mail(work, application.user_id, "application_decided", params, once_key=once_key)
 
 
 def tell_ready(work: UnitOfWork, *, order_id: int) -> None:
@@ -53,7 +50,7 @@ def tell_ready(work: UnitOfWork, *, order_id: int) -> None:
         "expires_at": made[0].expires_at,
         "codes": [one.code for one in made],
     }
-    _queue(work, order.user_id, "serials_ready", params, f"serials:{order_id}")
+    messages.mail(work, order.user_id, "serials_ready", params, once_key=f"serials:{order_id}")
 
 
 def tell_settled(work: UnitOfWork, *, statement_id: int) -> None:
@@ -66,19 +63,5 @@ def tell_settled(work: UnitOfWork, *, statement_id: int) -> None:
             for name in ("opening", "earned", "taken_back", "to_credit", "to_wallet", "closing")
         },
     }
-    _queue(work, statement.user_id, "statement_made", params, f"statement:{statement_id}")
-
-
-def _queue(
-    work: UnitOfWork, user_id: int, template: str, params: dict[str, Any], once_key: str
-) -> None:
-    user = users.get(work, user_id)
-    notifications.queue_mail(
-        work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user_id,
-        params={"username": user.username, **params},
-        once_key=once_key,
-    )
+    once_key = f"statement:{statement_id}"
+    messages.mail(work, statement.user_id, "statement_made", params, once_key=once_key)

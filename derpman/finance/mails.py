@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from derpman.finance import ledger, wallet
 from derpman.finance.models import EntryKind, Order, Receipt
 from derpman.kit.money import yuan_text
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
-from derpman.users import service as users
+from derpman.users import messages
 
 QUIET = frozenset({EntryKind.REVERSAL})
 
@@ -35,7 +32,7 @@ def tell_credited(work: UnitOfWork, *, entry_id: int) -> None:
     }
     if order is not None and entry.kind in {EntryKind.REFUND, EntryKind.GIVEN_BACK}:
         params["reason"] = entry.note or ""
-    _queue(work, entry.user_id, "wallet_credited", params, once_key=f"wallet:{entry_id}")
+    messages.mail(work, entry.user_id, "wallet_credited", params, once_key=f"wallet:{entry_id}")
 
 
 def tell_refused(work: UnitOfWork, *, receipt_id: int) -> None:
@@ -47,19 +44,6 @@ def tell_refused(work: UnitOfWork, *, receipt_id: int) -> None:
         "amount": yuan_text(order.amount_fen),
         "reason": receipt.reason or "",
     }
-    _queue(work, receipt.user_id, "receipt_refused", params, once_key=f"receipt:{receipt_id}")
-
-
-def _queue(
-    work: UnitOfWork, user_id: int, template: str, params: dict[str, Any], *, once_key: str
-) -> None:
-    user = users.get(work, user_id)
-    notifications.queue_mail(
-        work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user_id,
-        params={"username": user.username, **params},
-        once_key=once_key,
+    messages.mail(
+        work, receipt.user_id, "receipt_refused", params, once_key=f"receipt:{receipt_id}"
     )

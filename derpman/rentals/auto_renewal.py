@@ -11,10 +11,10 @@ from derpman.finance.models import AutoRenewal, Method, Plan
 from derpman.kit.errors import DomainError
 from derpman.kit.money import yuan_text
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.rentals import service
 from derpman.rentals.models import Rental
 from derpman.rentals.states import RentalStatus
+from derpman.users import messages
 from derpman.users import service as users
 
 RENEWED_BEFORE = timedelta(hours=24)
@@ -82,14 +82,11 @@ def _plan(work: UnitOfWork, wish: AutoRenewal, rental: Rental) -> Plan:
 
 def _tell(work: UnitOfWork, rental: Rental, plan: Plan, when: str) -> None:
     user = users.get(work, rental.user_id)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template="renewal_unaffordable",
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        user.id,
+        "renewal_unaffordable",
         params={
-            "username": user.username,
             "plan": plan.name,
             "price": yuan_text(plan.price_fen),
             "balance": yuan_text(wallet.of(work, user.id).total_fen),

@@ -9,10 +9,10 @@ from derpman.containers import service as containers
 from derpman.containers.successors import newest
 from derpman.finance import service as finance
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.rentals import closing, notices, service, terms
 from derpman.rentals.models import Rental, RentalTerm
 from derpman.servers import service as servers
+from derpman.users import messages
 from derpman.users import service as users
 from derpman.users.models import User
 from derpman.users.states import UserStatus
@@ -44,7 +44,7 @@ def tell_activated(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
         version = acl.last(work, user_id=user_id)
         goes_on = version is not None and version.created_at < rental.started_at
         template, params = "rental_resumed", {**params, "acl_goes_on": goes_on}
-    _queue(work, user_id, template, params, once_key=f"rental_activated:{rental_id}")
+    messages.mail(work, user_id, template, params, once_key=f"rental_activated:{rental_id}")
 
 
 def tell_renewed(work: UnitOfWork, *, rental_id: int, user_id: int, term_id: int) -> None:
@@ -60,7 +60,7 @@ def tell_renewed(work: UnitOfWork, *, rental_id: int, user_id: int, term_id: int
         "device_limit": rental.device_limit,
         "next_device_limit": rental.device_limit if changes is None else changes.device_limit,
     }
-    _queue(work, user_id, "rental_renewed", params, once_key=f"rental_renewed:{term_id}")
+    messages.mail(work, user_id, "rental_renewed", params, once_key=f"rental_renewed:{term_id}")
 
 
 def tell_ended(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
@@ -75,7 +75,7 @@ def tell_ended(work: UnitOfWork, *, rental_id: int, user_id: int) -> None:
         "can_renew": is_over and users.is_renewable(user),
         "closes_at": user.deregister_at if users.is_renewable(user) else None,
     }
-    _queue(work, user_id, "rental_ended", params, once_key=f"rental_ended:{rental_id}")
+    messages.mail(work, user_id, "rental_ended", params, once_key=f"rental_ended:{rental_id}")
 
 
 def send_notice(work: UnitOfWork, *, rental_id: int) -> None:
@@ -99,7 +99,7 @@ def tell_expiring(work: UnitOfWork, rental: Rental, user: User) -> None:
         "expires_at": rental.expires_at,
         "can_renew": users.is_renewable(user),
     }
-    _queue(work, user.id, "rental_expiring", params)
+    messages.mail(work, user.id, "rental_expiring", params)
 
 
 def tell_closing(work: UnitOfWork, rental: Rental, user: User) -> None:
@@ -109,44 +109,24 @@ def tell_closing(work: UnitOfWork, rental: Rental, user: User) -> None:
         "closes_at": user.deregister_at,
         "can_renew": users.is_renewable(user),
     }
-    _queue(work, user.id, "account_closing", params)
+    messages.mail(work, user.id, "account_closing", params)
 
 
 def tell_suspended(work: UnitOfWork, *, user_id: int) -> None:
     """Tell a user that he is suspended, and why; nothing when he was reinstated meanwhile."""
     user = users.get(work, user_id)
     if user.status is UserStatus.SUSPENDED:
-        _queue(work, user_id, "user_suspended", {"reason": user.status_reason})
+        messages.mail(work, user_id, "user_suspended", {"reason": user.status_reason})
 
 
 def tell_reinstated(work: UnitOfWork, *, user_id: int) -> None:
     """Tell a user that he is reinstated."""
     if users.get(work, user_id).status is UserStatus.ACTIVE:
-        _queue(work, user_id, "user_reinstated", {})
+        messages.mail(work, user_id, "user_reinstated", {})
 
 
 def tell_deregistered(work: UnitOfWork, *, user_id: int) -> None:
     """Tell whose account it was that it is closed."""
     is_automatic = users.get(work, user_id).status_reason != closing.BY_HIMSELF
     params = {"is_automatic": is_automatic}
-    _queue(work, user_id, "account_closed", params, once_key=f"account_closed:{user_id}")
-
-
-def _queue(
-    work: UnitOfWork,
-    user_id: int,
-    template: str,
-    params: dict[str, Any],
-    *,
-    once_key: str | None = None,
-) -> None:
-    user = users.get(work, user_id)
-    notifications.queue_mail(
-        work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user_id,
-        params={"username": user.username, **params},
-        once_key=once_key,
-    )
+    messages.mail(work, user_id, "account_closed", params, once_key=f"account_closed:{user_id}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.tailnets import service
 from derpman.tailnets.models import AclPush
 from derpman.tailnets.states import LinkStatus
 from derpman.tailnets.texts import text_of
+from derpman.users import messages
 from derpman.users import service as users
 
 
@@ -36,12 +36,10 @@ def _tell(
     work: UnitOfWork, user_id: int, template: str, code: str, params: str, once_key: str
 ) -> None:
     user = users.get(work, user_id)
-    notifications.queue_mail(
+    messages.mail(
         work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user.id,
+        user.id,
+        template,
         once_key=once_key,
-        params={"username": user.username, "what": text_of(code, params, user.locale)},
+        params={"what": text_of(code, params, user.locale)},
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from derpman.kit.work import UnitOfWork
-from derpman.notifications import service as notifications
 from derpman.servers import service as servers
 from derpman.traffic.models import TrafficPeriod
-from derpman.users import service as users
+from derpman.users import messages
 
 GIGABYTE = 1_000_000_000
 
@@ -26,7 +23,7 @@ def tell_passed(work: UnitOfWork, *, period_id: int, level: int) -> None:
         "is_stopped": period.at_quota == "stop",
     }
     once = f"quota:{period_id}:{level}:{period.limit_bytes}"
-    _queue(work, period.user_id, "quota_passed", params, once_key=once)
+    messages.mail(work, period.user_id, "quota_passed", params, once_key=once)
 
 
 def tell_opened(work: UnitOfWork, *, period_id: int) -> None:
@@ -36,7 +33,7 @@ def tell_opened(work: UnitOfWork, *, period_id: int) -> None:
         return
     params = {"amount": gigabytes(period.left_bytes), "period_ends_at": period.ends_at}
     once = f"quota_opened:{period_id}:{period.limit_bytes}"
-    _queue(work, period.user_id, "quota_opened", params, once_key=once)
+    messages.mail(work, period.user_id, "quota_opened", params, once_key=once)
 
 
 def tell_server_stopped(work: UnitOfWork, *, server_id: int, user_id: int) -> None:
@@ -45,24 +42,9 @@ def tell_server_stopped(work: UnitOfWork, *, server_id: int, user_id: int) -> No
     if server.halted_at is None:
         return
     once = f"server_stopped:{server_id}:{user_id}:{server.halted_at:%Y%m%d%H%M%S}"
-    _queue(work, user_id, "server_stopped", {"region": server.region}, once_key=once)
+    messages.mail(work, user_id, "server_stopped", {"region": server.region}, once_key=once)
 
 
 def gigabytes(size: int) -> str:
     """Return a size as people read it: `1.5 GB`."""
     return f"{size / GIGABYTE:.2f}".rstrip("0").rstrip(".") + " GB"
-
-
-def _queue(
-    work: UnitOfWork, user_id: int, template: str, params: dict[str, Any], *, once_key: str
-) -> None:
-    user = users.get(work, user_id)
-    notifications.queue_mail(
-        work,
-        template=template,
-        address=user.email,
-        locale=user.locale,
-        user_id=user_id,
-        params={"username": user.username, **params},
-        once_key=once_key,
-    )

@@ -1,8 +1,10 @@
-"""Mails that need to know who somebody is: from an admin to a user, and alerts to admins."""
+"""Mails that need to know who somebody is: to a user, and of alerts to admins."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import select
 
@@ -11,28 +13,50 @@ from derpman.alerts.texts import sentence
 from derpman.kit.work import Role, UnitOfWork
 from derpman.logs import service as logs
 from derpman.notifications import service as notifications
+from derpman.notifications.models import Mail
 from derpman.users import service
 from derpman.users.models import User
 from derpman.users.states import UserStatus
 
 
-def send_message(work: UnitOfWork, *, user_id: int, subject: str, message: str) -> None:
-    """Mail a user what an admin wrote."""
+def mail(
+    work: UnitOfWork,
+    user_id: int,
+    template: str,
+    params: Mapping[str, Any],
+    *,
+    secrets: Mapping[str, str] | None = None,
+    once_key: str | None = None,
+) -> Mail | None:
+    """Queue a mail to a user, in his language and with his name; see `notifications.queue_mail`."""
     user = service.get(work, user_id)
-    mail = notifications.queue_mail(
+    return notifications.queue_mail(
         work,
-        template="plain",
+        template=template,
         address=user.email,
         locale=user.locale,
         user_id=user.id,
-        params={"username": user.username, "subject": subject, "message": message},
+        params={"username": user.username, **params},
+        secrets=secrets,
+        once_key=once_key,
+    )
+
+
+def send_message(work: UnitOfWork, *, user_id: int, subject: str, message: str) -> None:
+    """Mail a user what an admin wrote."""
+    user = service.get(work, user_id)
+    sent = mail(
+        work,
+        user.id,
+        "plain",
+        params={"subject": subject, "message": message},
     )
     logs.record(
         work,
         action="notifications.send",
         object_type="user",
         object_id=user.id,
-        after={"subject": subject, "mail_id": mail and mail.id},
+        after={"subject": subject, "mail_id": sent and sent.id},
     )
 
 
@@ -45,12 +69,10 @@ def mail_admins_of_alert(work: UnitOfWork, alert_id: int) -> None:
         User.role.in_((Role.ADMIN, Role.SUPER_ADMIN)), User.status == UserStatus.ACTIVE
     )
     for admin in work.session.scalars(admins.order_by(User.id)):
-        notifications.queue_mail(
+        mail(
             work,
-            template="alert_raised",
-            address=admin.email,
-            locale=admin.locale,
-            user_id=admin.id,
+            admin.id,
+            "alert_raised",
             params={
                 "severity": alert.severity.value,
                 "alert_type": alert.alert_type,

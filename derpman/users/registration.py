@@ -15,7 +15,7 @@ from derpman.kit.db import changed
 from derpman.kit.work import Role, UnitOfWork
 from derpman.logs import service as logs
 from derpman.notifications import service as notifications
-from derpman.users import policy, service
+from derpman.users import messages, policy, service
 from derpman.users.errors import UsernameRefused
 from derpman.users.events import VerificationAsked
 from derpman.users.models import Registration, User
@@ -79,14 +79,7 @@ def send_code(work: UnitOfWork, *, registration_id: int | None) -> None:
         return
     owner = service.by_email(work, email=registration.email)
     if owner is not None:
-        notifications.queue_mail(
-            work,
-            template="address_exists",
-            address=owner.email,
-            locale=owner.locale,
-            user_id=owner.id,
-            params={"username": owner.username},
-        )
+        messages.mail(work, owner.id, "address_exists", {})
         return
     code = codes.new_digits()
     stored = codes.digest(work.vault, PURPOSE, registration.id, code)
