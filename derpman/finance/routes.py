@@ -14,7 +14,7 @@ from derpman.finance.schemas import (
     PricesOut,
     UpdatePlan,
 )
-from derpman.kit.http import RunAdmin, RunPublic
+from derpman.kit.http import RunAdmin, RunAdminFresh, RunPublic
 from derpman.kit.types import IdValue
 
 router = APIRouter(prefix="/api/finance", tags=["finance"])
@@ -27,14 +27,14 @@ def list_plans(run: RunPublic) -> PlansOut:
 
 
 @router.post("/plans")
-def add_plan(run: RunAdmin, body: AddPlan) -> OnePlanOut:
+def add_plan(run: RunAdminFresh, body: AddPlan) -> OnePlanOut:
     """Put another plan on sale."""
     plan = run(service.add_plan, **body.model_dump())
     return OnePlanOut(plan=PlanOut.model_validate(plan))
 
 
 @router.post("/plans/{plan_id}")
-def update_plan(run: RunAdmin, plan_id: IdValue, body: UpdatePlan) -> OnePlanOut:
+def update_plan(run: RunAdminFresh, plan_id: IdValue, body: UpdatePlan) -> OnePlanOut:
     """Change a plan's terms, or retire it. Rentals that run keep theirs."""
     plan = run(service.update_plan, plan_id=plan_id, **body.model_dump(exclude_none=True))
     return OnePlanOut(plan=PlanOut.model_validate(plan))

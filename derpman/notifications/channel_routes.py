@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from derpman.kit.http import RunSuperAdmin
+from derpman.kit.http import RunSuperAdmin, RunSuperAdminFresh
 from derpman.kit.outgoing import Outgoing
 from derpman.kit.types import IdValue, Out
 from derpman.kit.work import UnitOfWork
@@ -43,7 +43,7 @@ def list_channels(run: RunSuperAdmin) -> ChannelsOut:
 
 
 @router.post("")
-def add_channel(run: RunSuperAdmin, guard: Guard, body: ChannelIn) -> OneChannelOut:
+def add_channel(run: RunSuperAdminFresh, guard: Guard, body: ChannelIn) -> OneChannelOut:
     """Add a webhook, or a robot of WeCom or DingTalk."""
     channel = run(channels.add, facts=body.facts, outgoing=guard)
     return OneChannelOut(channel=ChannelOut.of(channel))
@@ -51,7 +51,7 @@ def add_channel(run: RunSuperAdmin, guard: Guard, body: ChannelIn) -> OneChannel
 
 @router.post("/{channel_id}")
 def edit_channel(
-    run: RunSuperAdmin, guard: Guard, channel_id: IdValue, body: ChannelIn
+    run: RunSuperAdminFresh, guard: Guard, channel_id: IdValue, body: ChannelIn
 ) -> OneChannelOut:
     """Change a channel; without `url` or `secret` it keeps its own."""
     channel = run(channels.edit, channel_id=channel_id, facts=body.facts, outgoing=guard)
@@ -65,7 +65,7 @@ def test_channel(run: RunSuperAdmin, channel_id: IdValue) -> OneMessageOut:
 
 
 @router.post("/{channel_id}/remove")
-def remove_channel(run: RunSuperAdmin, channel_id: IdValue) -> Out:
+def remove_channel(run: RunSuperAdminFresh, channel_id: IdValue) -> Out:
     """Remove a channel and what waits for it."""
     run(channels.remove, channel_id=channel_id)
     return Out()

@@ -42,7 +42,7 @@ router = APIRouter(prefix="/api/server", tags=["server"])
 
 
 @router.post("/add")
-def add_server(request: Request, run: RunAdmin, body: AddServer) -> AddedOut:
+def add_server(request: Request, run: RunAdminFresh, body: AddServer) -> AddedOut:
     """Begin to add a server. With SSH access a job sets it up; without, a script does."""
     values = body.model_dump(exclude={"ssh", "host_key_fingerprint", "capacity"})
     server, job = run(
@@ -113,7 +113,7 @@ def check_server(run: RunAdmin, server_id: IdValue) -> JobQueuedOut:
 
 
 @router.post("/{server_id}/retry")
-def retry_server(run: RunAdmin, server_id: IdValue, body: Retry) -> JobQueuedOut:
+def retry_server(run: RunAdminFresh, server_id: IdValue, body: Retry) -> JobQueuedOut:
     """Set it up again after it could not be added."""
     job = run(
         upkeep.retry,

@@ -47,6 +47,39 @@ def test_a_route_that_says_nothing_keeps_the_application_from_starting() -> None
     assert permission_of("GET", "/api/logs/system", STAFF) == "logs.read"
 
 
+HURTS = {
+    "/api/server/add",  # a server's keys
+    "/api/server/{server_id}/retry",
+    "/api/server/{server_id}/remove",
+    "/api/server/{server_id}/give_up",
+    "/api/finance/plans",  # prices
+    "/api/finance/plans/{plan_id}",
+    "/api/finance/channels/alipay",  # where money goes
+    "/api/finance/channels/wechat",
+    "/api/finance/channels/{method}",
+    "/api/finance/compensate",
+    "/api/finance/orders/{order_id}/refund",
+    "/api/finance/entries/{entry_id}/reverse",
+    "/api/admin/distributor/classes",
+    "/api/admin/distributor/{user_id}/terms",
+    "/api/notifications/channels",  # where alerts go
+    "/api/notifications/channels/{channel_id}",
+    "/api/notifications/channels/{channel_id}/remove",
+    "/api/security/roles",  # who may do what
+    "/api/security/roles/{role_id:id}",
+    "/api/user/{user_id:id}/role",
+}
+
+
+def test_what_hurts_is_asked_only_of_who_has_shown_lately_that_it_is_he() -> None:
+    asked = {
+        path
+        for methods, path, rule in every_route()
+        if "POST" in methods and rule and rule.is_fresh
+    }
+    assert asked >= HURTS
+
+
 @pytest.fixture
 def dora(person: Callable[..., Person]) -> Person:
     return person("dora", Role.ADMIN)

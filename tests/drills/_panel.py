@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import httpx2 as httpx
 
+from derpman.kit.errors import ProofNeeded
 from derpman.kit.puzzles import BITS, HEADER, zero_bits
 from tests.system.fleet import Server
 from tests.system.processes import Process, run, spawn, wait_until
@@ -208,8 +209,11 @@ class Panel:
         return self._client.request(method, path, headers=headers, **more)
 
     def call(self, method: str, path: str, *, token: str = "", **more: Any) -> dict[str, Any]:
-        """Call the API; Refused for anything but success."""
+        """Call the API as the web page does; Refused for anything but success."""
         answer = self.raw(method, path, token=token, **more)
+        if token and answer.json().get("error", {}).get("code") == ProofNeeded.code:
+            self.call("POST", "/api/user/prove", token=token, json={"password": PASSWORD})
+            answer = self.raw(method, path, token=token, **more)
         body = answer.json()
         if answer.status_code >= 400 or body.get("success") is not True:
             raise Refused(answer.status_code, body)
