@@ -45,6 +45,7 @@ const DISTRIBUTORS = [
 const ADMINS = [
   "/admin",
   "/admin/users",
+  "/admin/users/2",
   "/admin/serials",
   "/admin/distributors",
   "/admin/distributors?tab=applications",
@@ -55,6 +56,9 @@ const ADMINS = [
   "/admin/finance?tab=receipts",
   "/admin/servers",
   "/admin/servers/1",
+  "/admin/moves",
+  "/admin/moves?tab=load",
+  "/admin/upgrades",
   "/admin/containers",
   "/admin/traffic",
   "/admin/alerts",
@@ -101,6 +105,7 @@ async function look(
   await page.screenshot({ path: join(PICTURES, `${file}-${name}.png`), fullPage: true });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   if (wide > 1) faults.push(`${path} (${name}) is ${wide} pixels too wide`);
+  // biome-ignore lint/performance/useDomNodeTextContent: what is hidden is not shown to anybody
   const text = await page.locator("body").innerText();
   const key = /\b(?:admin:)?[a-z][A-Za-z]+\.[a-z][A-Za-z]+\.[a-zA-Z_.]+\b/.exec(
     text.replace(/\S+@\S+/g, ""),

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { Method } from "@/api/schema";
 import { yuan } from "@/shared/format/format";
+import { newKey } from "@/shared/format/key";
 import { errorText } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { Copy } from "@/shared/ui/Copy";
@@ -138,8 +139,4 @@ export function Purchase({ mayGenerate }: { mayGenerate: boolean }) {
       </Modal>
     </>
   );
-}
-
-function newKey(): string {
-  return crypto.randomUUID();
 }

@@ -2,6 +2,7 @@ import { Alert, Button, Form, InputNumber, Modal } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
+import { newKey } from "@/shared/format/key";
 import { errorText } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { salesKey } from "./queries";
@@ -11,7 +12,7 @@ export function Repay({ owed }: { owed: number }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const [form] = Form.useForm<{ yuan: number }>();
-  const [key, setKey] = useState(() => crypto.randomUUID());
+  const [key, setKey] = useState(newKey);
   const pay = useAct({
     quiet: true,
     call: (typed: { yuan: number }) =>
@@ -24,7 +25,7 @@ export function Repay({ owed }: { owed: number }) {
     done: t("sales.repaid"),
     after: () => {
       setOpen(false);
-      setKey(crypto.randomUUID());
+      setKey(newKey());
     },
   });
   return (

@@ -5,6 +5,7 @@ import { api, unwrap } from "@/api/client";
 import type { ServerOut } from "@/api/schema";
 import { errorText } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
+import { Compensate } from "@/shared/ui/Compensate";
 import { Copy } from "@/shared/ui/Copy";
 import { Reasoned } from "@/shared/ui/Reasoned";
 import { SshFields, type SshTyped, sshOf } from "./SshFields";
@@ -15,7 +16,9 @@ const CHANGED = [["servers"], ["containers"]];
 export function ServerActions({ server }: { server: ServerOut }) {
   const { t } = useTranslation(["app", "admin"]);
   const ask = useAsk();
-  const [dialog, setDialog] = useState<"edit" | "remove" | "retry" | "give_up" | null>(null);
+  const [dialog, setDialog] = useState<
+    "edit" | "remove" | "retry" | "give_up" | "compensate" | null
+  >(null);
   const close = () => setDialog(null);
   const path = { path: { server_id: server.id } };
   const may = (action: string) => server.allowed_actions.includes(action);
@@ -71,6 +74,9 @@ export function ServerActions({ server }: { server: ServerOut }) {
         >
           {t("admin:servers.newAcls")}
         </Button>
+      )}
+      {server.users > 0 && (
+        <Button onClick={() => setDialog("compensate")}>{t("admin:money.compensate")}</Button>
       )}
       {may("remove") && !server.draining_at && server.status !== "adding" && (
         <Button
@@ -145,6 +151,13 @@ export function ServerActions({ server }: { server: ServerOut }) {
           }
           changes={CHANGED}
           done={t("admin:servers.saved")}
+          close={close}
+        />
+      )}
+      {dialog === "compensate" && (
+        <Compensate
+          title={t("admin:money.compensateServer", { ip: server.ip })}
+          whom={{ server_id: server.id }}
           close={close}
         />
       )}

@@ -6,11 +6,21 @@ import type { UserOut } from "@/api/schema";
 import { useMe } from "@/shared/auth/useMe";
 import { errorText } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
+import { Compensate } from "@/shared/ui/Compensate";
 import { beginOf } from "@/shared/ui/list";
 import { Reasoned } from "@/shared/ui/Reasoned";
 
 const CHANGED = [["users"], ["containers"], ["logs"]];
-type Dialog = "suspend" | "renew" | "mark" | "end" | "role" | "grant" | "mail" | null;
+type Dialog =
+  | "suspend"
+  | "renew"
+  | "mark"
+  | "end"
+  | "role"
+  | "grant"
+  | "mail"
+  | "compensate"
+  | null;
 
 /** What an admin may do to a user; each names what follows. */
 export function UserActions({ user }: { user: UserOut }) {
@@ -40,6 +50,12 @@ export function UserActions({ user }: { user: UserOut }) {
       ),
     changes: CHANGED,
     done: (made) => t("admin:users.newVersionMade", { version: made.version.version }),
+  });
+  const reset = useAct({
+    call: () =>
+      unwrap(api.POST("/api/security/users/{user_id}/second_factor/reset", { params: path })),
+    changes: CHANGED,
+    done: t("admin:factor.done"),
   });
   return (
     <>
@@ -77,8 +93,26 @@ export function UserActions({ user }: { user: UserOut }) {
           )}
         </>
       )}
+      {user.status !== "deregistered" && (
+        <Button onClick={() => setDialog("compensate")}>{t("admin:money.compensate")}</Button>
+      )}
       {user.id !== me.id && me.role === "super_admin" && (
-        <Button onClick={() => setDialog("role")}>{t("admin:users.changeRole")}</Button>
+        <>
+          <Button onClick={() => setDialog("role")}>{t("admin:users.changeRole")}</Button>
+          <Button
+            danger
+            onClick={() =>
+              ask({
+                title: t("admin:factor.title", name),
+                text: t("admin:factor.text"),
+                button: t("admin:factor.reset"),
+                do: () => reset.mutateAsync(undefined),
+              })
+            }
+          >
+            {t("admin:factor.reset")}
+          </Button>
+        </>
       )}
       {user.id !== me.id && user.status === "active" && (
         <Button danger onClick={() => setDialog("suspend")}>
@@ -131,6 +165,13 @@ export function UserActions({ user }: { user: UserOut }) {
       {dialog === "mark" && <NoRenewal user={user} close={close} />}
       {dialog === "role" && <Role user={user} close={close} />}
       {dialog === "grant" && <Grant user={user} close={close} />}
+      {dialog === "compensate" && (
+        <Compensate
+          title={t("admin:money.compensateUser", name)}
+          whom={{ user_id: user.id }}
+          close={close}
+        />
+      )}
       {dialog === "mail" && <Mail user={user} close={close} />}
     </>
   );

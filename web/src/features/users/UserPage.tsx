@@ -10,6 +10,7 @@ import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, Card, Facts, Page, State } from "@/shared/ui/Page";
 import { relayTone } from "@/shared/ui/relays";
 import { userTone } from "@/shared/ui/tones";
+import { Money } from "./Money";
 import { UserActions } from "./UserActions";
 
 /** One user's whole story on a page. */
@@ -95,6 +96,7 @@ function Story({ user }: { user: UserOut }) {
       </div>
       <Relays userId={user.id} />
       <Devices userId={user.id} />
+      <Money userId={user.id} />
       <History userId={user.id} />
     </>
   );

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { Method, PlanOut } from "@/api/schema";
 import { bytes, rate, yuan } from "@/shared/format/format";
+import { newKey } from "@/shared/format/key";
 import { errorText } from "@/shared/i18n";
 import { homeKey, homeQuery } from "@/shared/live/keys";
 import { useAct } from "@/shared/ui/act";
@@ -12,7 +13,7 @@ import { Loaded } from "@/shared/ui/Loaded";
 import { Card, Facts } from "@/shared/ui/Page";
 import { plansQuery } from "@/shared/ui/plans";
 import { MethodChoice } from "./MethodChoice";
-import { newKey, walletKey } from "./queries";
+import { walletKey } from "./queries";
 
 /** The plans on sale; buying one opens a rental or extends the one that runs. */
 export function Buy({ placed }: { placed: (order: number) => void }) {

@@ -3,10 +3,11 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { Method } from "@/api/schema";
+import { newKey } from "@/shared/format/key";
 import { errorText } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { MethodChoice } from "./MethodChoice";
-import { newKey, walletKey } from "./queries";
+import { walletKey } from "./queries";
 
 /** Puts money into the wallet. */
 export function TopUp({ placed }: { placed: (order: number) => void }) {

@@ -9,6 +9,7 @@ import { word } from "@/shared/i18n";
 import { homeQuery } from "@/shared/live/keys";
 import { useAct } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
+import { Movements } from "@/shared/ui/Movements";
 import { Blank, Card, Page, State } from "@/shared/ui/Page";
 import { orderTone } from "@/shared/ui/tones";
 import { Buy } from "./Buy";
@@ -151,44 +152,12 @@ function Orders({ show }: { show: (id: number) => void }) {
 }
 
 function Statement() {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
   const query = useInfiniteQuery(statementQuery);
   const rows = query.data?.pages.flatMap((page) => page.movements) ?? [];
   return (
     <Card title={t("wallet.statement")}>
-      <Table
-        rowKey="entry_id"
-        size="middle"
-        pagination={false}
-        loading={query.isPending}
-        scroll={{ x: "max-content" }}
-        dataSource={rows}
-        locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
-        columns={[
-          {
-            key: "time",
-            title: t("field.time"),
-            render: (_, one) => moment(one.at, i18n.language),
-          },
-          {
-            key: "kind",
-            title: t("wallet.what"),
-            render: (_, one) => word(t as never, "wallet.entry", one.kind),
-          },
-          {
-            key: "order",
-            title: t("wallet.number"),
-            render: (_, one) => <span className="mono">{one.order_number ?? "—"}</span>,
-          },
-          { key: "reason", title: t("field.reason"), render: (_, one) => one.reason ?? "—" },
-          {
-            key: "amount",
-            title: t("wallet.amount"),
-            align: "right",
-            render: (_, one) => yuan(one.cash_fen + one.bonus_fen + one.payable_fen),
-          },
-        ]}
-      />
+      <Movements rows={rows} isLoading={query.isPending} />
       {query.hasNextPage && (
         <Button onClick={() => query.fetchNextPage()}>{t("action.more")}</Button>
       )}

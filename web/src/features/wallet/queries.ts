@@ -38,9 +38,3 @@ export const statementQuery = infiniteQueryOptions({
   initialPageParam: undefined as number | undefined,
   getNextPageParam: (page) => page.next_before ?? undefined,
 });
-
-/** A key that makes a request the same one when it is sent twice. */
-export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return [...bytes].map((one) => one.toString(16).padStart(2, "0")).join("");
-}

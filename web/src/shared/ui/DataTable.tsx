@@ -1,7 +1,7 @@
 import { SettingOutlined } from "@ant-design/icons";
 import type { UseQueryResult } from "@tanstack/react-query";
 import { Button, Checkbox, Input, Popover, Select, Table } from "antd";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Failed } from "./Loaded";
 import type { ListState } from "./list";
@@ -33,13 +33,8 @@ export function DataTable<Row extends { id: number }>(props: {
   const [shown, setShown] = useColumns(props.name, props.columns);
   const isFiltered = Object.keys(list.search).some((one) => !["p", "limit", "tab"].includes(one));
   const rows = query.data?.rows ?? [];
-  const whole = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    // What is wider than the page is scrolled: by the keyboard too, when nothing in it has focus.
-    whole.current?.querySelector(".ant-table-content")?.setAttribute("tabindex", "0");
-  });
   return (
-    <div className="stack tight" ref={whole}>
+    <div className="stack tight">
       <div className="row between">
         <search className="filters" style={{ margin: 0 }}>
           {props.filters}

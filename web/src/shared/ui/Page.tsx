@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
+import { useScrolling } from "./scrolling";
 
 /** A page: its title here and in the browser's tab, what it is for, and its main buttons. */
 export function Page(props: {
@@ -10,6 +11,7 @@ export function Page(props: {
   children: ReactNode;
 }) {
   const { t, i18n } = useTranslation();
+  const whole = useScrolling<HTMLDivElement>();
   const name = props.name ?? (typeof props.title === "string" ? props.title : "");
   // biome-ignore lint/correctness/useExhaustiveDependencies: the language changes the words
   useEffect(() => {
@@ -24,7 +26,9 @@ export function Page(props: {
         </div>
         {props.extra && <div className="row">{props.extra}</div>}
       </div>
-      <div className="stack">{props.children}</div>
+      <div className="stack" ref={whole}>
+        {props.children}
+      </div>
     </>
   );
 }

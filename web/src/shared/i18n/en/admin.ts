@@ -1,8 +1,10 @@
 import type texts from "../zh-CN/admin";
+import { availability } from "./availability";
 import { operation } from "./operation";
 
 const admin: typeof texts = {
   ...operation,
+  ...availability,
   roles: {
     title: "Admins and roles",
     intro: "Roles are made of permissions. An admin without one may whatever admins may.",

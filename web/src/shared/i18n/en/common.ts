@@ -22,6 +22,8 @@ export const common: typeof texts = {
     serials: "Serial numbers",
     servers: "Servers",
     containers: "Containers",
+    moves: "Moves and load",
+    upgrades: "Upgrades",
     aclLogs: "ACL records",
     alerts: "Alerts",
     logs: "Logs",

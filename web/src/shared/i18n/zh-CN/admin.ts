@@ -1,7 +1,9 @@
+import { availability } from "./availability";
 import { operation } from "./operation";
 
 export default {
   ...operation,
+  ...availability,
   roles: {
     title: "管理员与角色",
     intro: "角色由权限组成。没有角色的管理员拥有管理员的全部权限。",

@@ -20,6 +20,8 @@ export const common = {
     serials: "序列号",
     servers: "服务器",
     containers: "容器",
+    moves: "迁移与负载",
+    upgrades: "升级",
     aclLogs: "ACL 记录",
     alerts: "告警",
     logs: "日志",
