@@ -69,10 +69,12 @@ def mail_admins_of_alert(work: UnitOfWork, alert_id: int) -> None:
         User.role.in_((Role.ADMIN, Role.SUPER_ADMIN)), User.status == UserStatus.ACTIVE
     )
     for admin in work.session.scalars(admins.order_by(User.id)):
-        mail(
+        notifications.queue_mail(
             work,
-            admin.id,
-            "alert_raised",
+            template="alert_raised",
+            address=admin.email,
+            locale=admin.locale,
+            user_id=admin.id,
             params={
                 "severity": alert.severity.value,
                 "alert_type": alert.alert_type,
