@@ -208,6 +208,17 @@ def derived(work: UnitOfWork, account_ids: Sequence[int]) -> dict[int, int]:
     return sums
 
 
+def lock_accounts(work: UnitOfWork, account_ids: Sequence[int]) -> dict[int, int]:
+    """Have nothing booked on accounts until the transaction ends; return their kept balances."""
+    rows = work.session.execute(
+        select(Account.id, Account.balance_fen)
+        .where(Account.id.in_(account_ids))
+        .order_by(Account.id)
+        .with_for_update()
+    )
+    return {row.id: row.balance_fen for row in rows}
+
+
 def moves_of(work: UnitOfWork, entry_id: int) -> list[Move]:
     """Return what an entry moved."""
     transfers = work.session.scalars(

@@ -44,18 +44,12 @@ def mail(
 
 def send_message(work: UnitOfWork, *, user_id: int, subject: str, message: str) -> None:
     """Mail a user what an admin wrote."""
-    user = service.get(work, user_id)
-    sent = mail(
-        work,
-        user.id,
-        "plain",
-        params={"subject": subject, "message": message},
-    )
+    sent = mail(work, user_id, "plain", {"subject": subject, "message": message})
     logs.record(
         work,
         action="notifications.send",
         object_type="user",
-        object_id=user.id,
+        object_id=user_id,
         after={"subject": subject, "mail_id": sent and sent.id},
     )
 
