@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from derpman.kit.money import with_yuan
+
 
 @dataclass(frozen=True)
 class Text:
@@ -105,9 +107,9 @@ TEXTS: dict[str, Text] = {
         zh="服务器 {server_id}（{ip}）本月流量已使用 {percent}%，达到设定的界限：{action}",
     ),
     "payment_amount": Text(
-        en="Order {order} costs {wanted_fen} fen and {channel} says that {paid_fen} were paid "
+        en="Order {order} costs {wanted_fen} and {channel} says that {paid_fen} were paid "
         "(trade {trade_no}): not booked until somebody has looked at it",
-        zh="订单 {order} 应付 {wanted_fen} 分，{channel} 通知实付 {paid_fen} 分"
+        zh="订单 {order} 应付 {wanted_fen}，{channel} 通知实付 {paid_fen}"
         "（交易号 {trade_no}），在人工核对前不入账",
     ),
     "ledger_differs": Text(
@@ -166,7 +168,7 @@ def sentence(alert_type: str, params: Mapping[str, Any], locale: str = "en") -> 
     if text is None:
         return f"{alert_type} {dict(params)}"
     known = {name: value for name, value in params.items() if value is not None}
-    return (text.zh if locale == "zh-CN" else text.en).format_map(_Shown(known))
+    return (text.zh if locale == "zh-CN" else text.en).format_map(_Shown(with_yuan(known)))
 
 
 class _Shown(dict[str, Any]):

@@ -80,7 +80,7 @@ class MethodNotOffered(Conflict):
 
 class TooMuchRefunded(Conflict):
     code = "finance.too_much_refunded"
-    text = "Only {left_fen} fen of this order are left to refund."
+    text = "Only {left_fen} of this order are left to refund."
 
 
 class ReceiptNotFound(NotFound):
@@ -105,12 +105,12 @@ class SpanRefused(Invalid):
 
 class CreditUsedUp(Conflict):
     code = "finance.credit_used_up"
-    text = "This is more than what is left of the credit: {free_fen} fen."
+    text = "This is more than what is left of the credit: {free_fen}."
 
 
 class NotOwed(Conflict):
     code = "finance.not_owed"
-    text = "This is not between one fen and what is owed: {owed_fen} fen."
+    text = "This is not between ¥0.01 and what is owed: {owed_fen}."
 
 
 class SuperAdminConfirms(Forbidden):

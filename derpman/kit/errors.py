@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from derpman.kit.money import with_yuan
+
 
 class DomainError(Exception):
     """A rule said no. `code` is stable and translated by clients; `params` fill its text in.
 
-    A subclass sets `code` and a `text` with one `{name}` for each parameter it is raised with.
+    A subclass sets `code` and a `text` with one `{name}` for each parameter it is raised with;
+    parameters named `…_fen` are shown in yuan.
     Parameters reach the client: never pass a secret.
     """
 
@@ -22,7 +25,7 @@ class DomainError(Exception):
     @property
     def message(self) -> str:
         """Return the English text, for clients that do not translate."""
-        return self.text.format_map(_Missing(self.params))
+        return self.text.format_map(_Missing(with_yuan(self.params)))
 
 
 class _Missing(dict[str, object]):

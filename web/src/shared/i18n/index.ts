@@ -1,7 +1,7 @@
 import i18next, { type TFunction } from "i18next";
 import { initReactI18next } from "react-i18next";
 import { ApiError } from "@/api/client";
-import { moment } from "@/shared/format/format";
+import { moment, yuan } from "@/shared/format/format";
 
 export type Language = "zh-CN" | "en";
 export const LANGUAGES: Language[] = ["zh-CN", "en"];
@@ -91,6 +91,7 @@ function shown(params: Record<string, unknown>): Record<string, unknown> {
   const language = i18next.language;
   return Object.fromEntries(
     Object.entries(params).map(([name, value]) => {
+      if (name.endsWith("_fen") && typeof value === "number") return [name, yuan(value)];
       if (typeof value !== "string") return [name, value];
       if (/^\d{4}-\d\d-\d\dT/.test(value)) return [name, moment(value, language)];
       return [name, reason(value)];

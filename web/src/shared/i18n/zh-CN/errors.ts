@@ -75,8 +75,8 @@ export const errors: Record<string, string> = {
   distribution_statement_not_found: "没有这份对账单。",
   distribution_terms_changed: "内容已被他人修改，请重新载入。",
   distribution_too_many_applications: "已有 {{count}} 个申请等待处理，请先撤回或等待审批。",
-  finance_credit_used_up: "超出剩余的信用额度（{{free_fen}} 分）。",
-  finance_not_owed: "金额须在 1 分与欠款（{{owed_fen}} 分）之间。",
+  finance_credit_used_up: "超出剩余的信用额度（{{free_fen}}）。",
+  finance_not_owed: "金额须在 ¥0.01 与欠款（{{owed_fen}}）之间。",
   finance_span_refused: "时间段的结束早于开始，或者超过 {{most}} 天。",
   finance_too_much_refunded: "超出这个订单可退的金额。",
   ha_frozen:
