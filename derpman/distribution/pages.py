@@ -110,7 +110,7 @@ def lines_of_statement(
 
 
 def distributors(work: UnitOfWork, **asked: Any) -> DistributorsOut:
-    """Return a page of distributors with their terms and sums, in five statements."""
+    """Return a page of distributors with their terms and sums, in six statements."""
     found, next_before = queries.distributors(work, **asked)
     return DistributorsOut(distributors=_distributors(work, found), next_before=next_before)
 
@@ -137,8 +137,8 @@ def _distributors(work: UnitOfWork, found: list[User]) -> list[DistributorPart]:
 
 
 def distributor(work: UnitOfWork, user_id: int) -> OneDistributorOut:
-    """Return everything about one distributor."""
-    found = terms.distributor(work, user_id)
+    """Return everything about one distributor, though he is none any more."""
+    found = terms.ever_distributor(work, user_id)
     past = terms.history(work, user_id=user_id)
     names = users.names_of(work, user_ids=[one.actor_id or 0 for one in past])
     return OneDistributorOut(

@@ -25,21 +25,21 @@ BALANCES = (AccountKind.PAYABLE, AccountKind.CREDIT, AccountKind.CASH)
 
 @dataclass(frozen=True)
 class Sums:
-    """A distributor's finances, in fen: of all time, from the roll-ups of the ledger."""
+    """A distributor's finances, in fen, of all time; sales are from the roll-ups of the ledger."""
 
     list_fen: int = 0
     """Turnover at list price: his purchases and what his customers bought themselves."""
     discount_fen: int = 0
-    commission_fen: int = 0
-    """Less what was taken back."""
+    settled_fen: int = 0
     open_fen: int = 0
     """Of the commission: not settled yet."""
     owed_fen: int = 0
     wallet_fen: int = 0
 
     @property
-    def settled_fen(self) -> int:
-        return self.commission_fen - self.open_fen
+    def commission_fen(self) -> int:
+        """Return all commissions less what was taken back."""
+        return self.settled_fen + self.open_fen
 
 
 def distributors(
@@ -53,14 +53,13 @@ def distributors(
 
 
 def sums_of(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, Sums]:
-    """Return the finances of distributors, in two statements."""
+    """Return the finances of distributors, in three statements."""
     ids = set(user_ids)
     sold = work.session.execute(
         select(
             FinanceDay.distributor_id,
             func.sum(FinanceDay.sold_fen + FinanceDay.discount_fen).label("list_fen"),
             func.sum(FinanceDay.discount_fen).label("discount_fen"),
-            func.sum(FinanceDay.commission_fen).label("commission_fen"),
         )
         .where(FinanceDay.distributor_id.in_(ids))
         .group_by(FinanceDay.distributor_id)
@@ -72,13 +71,19 @@ def sums_of(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, Sums]:
         )
     )
     balances = {(row.user_id, row.kind): row.balance_fen for row in held}
+    paid = work.session.execute(
+        select(Statement.user_id, func.sum(Statement.to_credit_fen + Statement.to_wallet_fen))
+        .where(Statement.user_id.in_(ids))
+        .group_by(Statement.user_id)
+    )
+    settled = {user_id: int(fen) for user_id, fen in paid}
     found: dict[int, Sums] = {}
     for one in ids:
         row = by_id.get(one)
         found[one] = Sums(
             list_fen=0 if row is None else int(row.list_fen),
             discount_fen=0 if row is None else int(row.discount_fen),
-            commission_fen=0 if row is None else int(row.commission_fen),
+            settled_fen=settled.get(one, 0),
             open_fen=balances.get((one, AccountKind.PAYABLE), 0),
             owed_fen=-balances.get((one, AccountKind.CREDIT), 0),
             wallet_fen=balances.get((one, AccountKind.CASH), 0),

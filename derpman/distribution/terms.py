@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from derpman.distribution.errors import NotADistributor, TermsChanged
-from derpman.distribution.models import ClassRate, DistributorTerms
+from derpman.distribution.models import ClassRate, Commission, DistributorTerms
 from derpman.distribution.states import Level
 from derpman.kit.types import MAX_ID
 from derpman.kit.work import Role, UnitOfWork
@@ -37,6 +37,19 @@ def distributor(work: UnitOfWork, user_id: int) -> User:
     if user is None or user.role is not Role.DISTRIBUTOR:
         raise NotADistributor
     return user
+
+
+def ever_distributor(work: UnitOfWork, user_id: int) -> User:
+    """Return a distributor, or who was one and left terms or commissions; else NotADistributor."""
+    user = work.session.get(User, user_id) if 0 < user_id <= MAX_ID else None
+    if user is None:
+        raise NotADistributor
+    if user.role is Role.DISTRIBUTOR:
+        return user
+    for trace in (DistributorTerms, Commission):
+        if work.session.scalar(select(trace.id).where(trace.user_id == user_id).limit(1)):
+            return user
+    raise NotADistributor
 
 
 def of(work: UnitOfWork, *, user_id: int, at: datetime | None = None) -> Terms:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from derpman.distribution import commissions, settlement
+from derpman.distribution import commissions, pages, settlement
+from derpman.distribution.errors import NotADistributor
 from derpman.distribution.models import Commission, Statement
 from derpman.distribution.states import Level
 from derpman.finance import settling, wallet
@@ -121,6 +122,18 @@ def test_who_is_no_distributor_any_more_earns_nothing(
     deliver(edge, order)
     edge(commissions.follow, order_id=order.id)
     assert lines(edge) == []
+
+
+def test_what_who_was_a_distributor_earned_can_still_be_looked_at(
+    edge: Edge, rita: Person, carl: Person, buy: Buy
+):
+    earn(edge, buy, carl)
+    edge(users.set_role, user_id=rita.id, role=Role.USER)
+    found = edge.read(pages.distributor, rita.id)
+    assert found.distributor.sums.open_fen == found.distributor.sums.commission_fen == 390
+    assert found.distributor.sums.settled_fen == 0
+    with pytest.raises(NotADistributor):
+        edge.read(pages.distributor, carl.id)
 
 
 def earn(edge: Edge, buy: Buy, person: Person) -> Order:
