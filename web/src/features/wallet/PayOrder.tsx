@@ -116,6 +116,7 @@ function Pay({ order, page }: { order: OrderOut; page: string | null }) {
         <Button type="primary" loading={pay.isPending} onClick={() => pay.mutate(method)}>
           {method === "wallet" ? t("wallet.payNow") : t("wallet.useMethod")}
         </Button>
+        {order.kind === "serials" && <ByCredit order={order} />}
         <Button
           danger
           onClick={() =>
@@ -143,6 +144,38 @@ function Pay({ order, page }: { order: OrderOut; page: string | null }) {
       )}
       {isTransfer && <Transfer order={order} />}
     </>
+  );
+}
+
+/** A distributor's purchase may be owed instead. */
+function ByCredit({ order }: { order: OrderOut }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const pay = useAct({
+    call: () =>
+      unwrap(
+        api.POST("/api/admin/my/purchase/{order_id}/credit", {
+          params: { path: { order_id: order.id } },
+        }),
+      ),
+    changes: [...CHANGED, ["sales"]],
+    done: t("wallet.owed"),
+  });
+  return (
+    <Button
+      loading={pay.isPending}
+      onClick={() =>
+        ask({
+          title: t("wallet.owedTitle", { amount: yuan(order.amount_fen) }),
+          text: t("wallet.owedText"),
+          button: t("wallet.payCredit"),
+          danger: false,
+          do: () => pay.mutateAsync(undefined),
+        })
+      }
+    >
+      {t("wallet.payCredit")}
+    </Button>
   );
 }
 

@@ -48,6 +48,11 @@ export const wallet: typeof texts = {
       expired: "Closed",
     },
     pay: "Pay",
+    payCredit: "Pay by credit",
+    owedTitle: "Owe {{amount}} for this order?",
+    owedText:
+      "The serial numbers are yours at once. What you owe is paid back from commissions, or by you from the wallet.",
+    owed: "Paid by credit.",
     payNow: "Pay now",
     useMethod: "Pay this way",
     payPage: "Open the page that pays",
