@@ -32,7 +32,12 @@ ASKED_FOR = ("check", "retry", "give_up", "remove", "clean_up")
 
 def _address(text: str) -> str:
     address = ipaddress.ip_address(text)
-    if address.is_multicast or address.is_unspecified or getattr(address, "scope_id", None):
+    if (
+        address.is_multicast
+        or address.is_unspecified
+        or address.is_link_local  # clouds tell their secrets there
+        or getattr(address, "scope_id", None)
+    ):
         raise ValueError("not the address of one machine")
     return str(address)
 

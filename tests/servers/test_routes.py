@@ -98,6 +98,7 @@ def test_figures_are_shown_by_region(
         {"ip": "0.0.0.0"},
         {"ip": "224.0.0.1"},
         {"ip": "fe80::1%eth0"},
+        {"ip": "169.254.169.254"},
         {"ip": "203.0.113.9 "},
         {"region": ""},
         {"region": "a\x00b"},

@@ -87,8 +87,11 @@ def start(server: Server, *, port: int = 20443, stun_port: int = 23478) -> BareR
     return BareRelay(server, name, port, stun_port, pin)
 
 
-def make_certificate(address: str) -> tuple[bytes, bytes, str]:
-    """Certificate and key in PEM for an IP address, and the pin: SHA-256 of the DER in hex."""
+def make_certificate(address: str, *names: str) -> tuple[bytes, bytes, str]:
+    """Certificate and key in PEM for an IP address and names of it, and the pin.
+
+    The pin is the SHA-256 of the DER in hex.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
     now = dt.datetime.now(dt.UTC)
@@ -101,7 +104,10 @@ def make_certificate(address: str) -> tuple[bytes, bytes, str]:
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=3650))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, names)]
+            ),
+            False,
         )
         .sign(key, hashes.SHA256())
     )
