@@ -31,7 +31,10 @@ ASKED_FOR = ("check", "retry", "give_up", "remove", "clean_up")
 
 
 def _address(text: str) -> str:
-    address = ipaddress.ip_address(text)
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # its own words hold what was typed
+        raise ValueError("not an IP address") from None
     if (
         address.is_multicast
         or address.is_unspecified
