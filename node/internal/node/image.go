@@ -59,6 +59,9 @@ func (n *Node) useImage(label string) {
 
 // UseImage goes back to an image that was in place before: for a roll-back.
 func (n *Node) UseImage(ctx context.Context, use protocol.UseImage) error {
+	if !labelForm.MatchString(use.Label) { // what else it might name to the runtime is no image of ours
+		return n.image.refuse("not_there", "this server never had such an image")
+	}
 	n.image.mu.Lock()
 	defer n.image.mu.Unlock()
 	if now, err := n.runtime.Label(ctx); err == nil && now == use.Label {
