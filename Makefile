@@ -39,7 +39,7 @@ test: ## everything; what CI runs (root and Debian for the whole of it)
 	@tools/stages.sh check test-mysql test-postgres test-go test-web test-system drills
 
 .PHONY: check
-check: check-format check-lint check-types check-imports check-locks check-deps check-migrations check-generated check-secrets check-go check-web test-unit ## the fast half: format, lint, types, layers, generated files, tests on SQLite
+check: check-format check-lint check-types check-imports check-locks check-deps check-migrations check-generated check-secrets check-audit check-go check-web test-unit ## the fast half: format, lint, types, layers, generated files, tests on SQLite
 
 .PHONY: ready
 ready:
@@ -126,6 +126,10 @@ check-generated: ready ## openapi.json, docs/states.md and docs/settings.md are 
 .PHONY: check-secrets
 check-secrets: ready ## no file of the repository has what looks like a secret
 	$(bin)/python tools/secretscan.py
+
+.PHONY: check-audit
+check-audit: ready ## no locked dependency has a known flaw (says so where OSV cannot be asked)
+	$(bin)/python tools/audit.py
 
 .PHONY: check-go
 check-go: ready ## Go code is formatted and vetted
