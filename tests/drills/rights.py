@@ -17,6 +17,7 @@ from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.settings import Settings
 from derpman.users import service as users
 from derpman.wiring import assemble
+from tests.drills import _foreign
 from tests.drills._cast import PASSWORD, Cast
 from tests.drills._drill import Drill, program
 from tests.drills._panel import Panel
@@ -55,7 +56,9 @@ def play(drill: Drill) -> None:
         edge = assemble(
             Settings(_env_file=None, data_dir=data)  # pyright: ignore[reportCallIssue] # it takes it
         ).edge()
-        people = callers(cast, edge)
+        people = callers(panel, cast, edge)
+        owner = edge.read(users.by_username, username="rights-distributor").id
+        theirs = _foreign.make(edge, customer_id=cast.user_id("customer"), distributor_id=owner)
         document = panel.raw("GET", "/openapi.json").json()
     declared = declare(every_route())
     documented = {
@@ -72,10 +75,14 @@ def play(drill: Drill) -> None:
         with drill.step(what):
             matrix(drill, client, declared, chosen, document)
         with drill.step("ask for what is another's"):
-            foreign(drill, client, declared, cast)
+            known = cast.known() | theirs
+            others = [one for one in people if one.name in ("newcomer", "other distributor")]
+            asked = foreign(drill, client, declared, known, others)
+            missing = theirs.keys() - asked
+            drill.check("of_every_kind", not missing, str(missing))
 
 
-def callers(cast: Cast, edge: Edge) -> list[Caller]:
+def callers(panel: Panel, cast: Cast, edge: Edge) -> list[Caller]:
     """The cast, and those whose tokens count no more or for little."""
 
     def make(name: str, role: Role) -> int:
@@ -95,11 +102,15 @@ def callers(cast: Cast, edge: Edge) -> list[Caller]:
     def token(user_id: int) -> str:
         return edge(access.open_session, user_id=user_id)
 
-    ids = {name: make(f"rights-{name}", Role.USER) for name in ("suspended", "ended", "changed")}
+    names = ("suspended", "ended", "changed", "repassed")
+    ids = {name: make(f"rights-{name}", Role.USER) for name in names}
     tokens = {name: token(user_id) for name, user_id in ids.items()}
     edge(users.suspend, user_id=ids["suspended"], reason="drill")
     edge(access.end_sessions, user_id=ids["ended"], reason="drill")
     edge(users.set_role, user_id=ids["changed"], role=Role.DISTRIBUTOR)
+    change = {"old": PASSWORD, "new": "eleven-new-words-for-a-drill"}
+    fresh = token(ids["repassed"])
+    panel.call("POST", "/api/user/password/change", token=fresh, json=change)
     reader = make("rights-reader", Role.ADMIN)
     role = edge(adminroles.save, name="reader", permissions=["users.read", "logs.read"])
     edge(adminroles.assign, user_id=reader, role_id=role.id)
@@ -113,6 +124,11 @@ def callers(cast: Cast, edge: Edge) -> list[Caller]:
         Caller(
             "distributor", token(make("rights-distributor", Role.DISTRIBUTOR)), Role.DISTRIBUTOR
         ),
+        Caller(
+            "other distributor",
+            token(make("rights-other-distributor", Role.DISTRIBUTOR)),
+            Role.DISTRIBUTOR,
+        ),
         Caller("admin", cast.token("admin"), Role.ADMIN),
         Caller(
             "reader", token(reader), Role.ADMIN, frozenset({"users.read", "logs.read"}) | EVERYBODYS
@@ -122,6 +138,7 @@ def callers(cast: Cast, edge: Edge) -> list[Caller]:
         Caller("suspended", tokens["suspended"], is_void=True),
         Caller("ended session", tokens["ended"], is_void=True),
         Caller("session of another role", tokens["changed"], is_void=True),
+        Caller("session before a password change", tokens["repassed"], is_void=True),
         Caller("forged token", PASSWORD, is_void=True),
     ]
 
@@ -178,27 +195,34 @@ def fits(caller: Caller, answer: httpx.Response, *, may: bool) -> bool:
     return answer.status_code == 403 and (code in REFUSALS or code in LATER)
 
 
-def foreign(drill: Drill, client: httpx.Client, declared: list[Declared], cast: Cast) -> None:
-    """A customer with nothing asks for what is another's, and for what does not exist."""
-    newcomer = Caller("newcomer", cast.token("newcomer"), Role.USER)
-    known = cast.known()
-    pairs = told = 0
+def foreign(
+    drill: Drill,
+    client: httpx.Client,
+    declared: list[Declared],
+    known: dict[str, list[Any]],
+    others: list[Caller],
+) -> set[str]:
+    """Ask, as others of the same role, for what is somebody's, and for what does not exist."""
+    told = 0
+    pairs: dict[str, int] = {}
     for one in declared:
         names = [name.partition(":")[0] for name in re.findall(r"{([^}]+)}", one.path)]
-        ids = known.get(names[0], []) if len(names) == 1 else []
-        if not names or not newcomer.may(one) or Role.NOBODY in one.rule.roles:
-            continue
-        absent = ask(client, one, newcomer, NOBODYS_ID)
-        for one_id in ids[:3]:
-            if names[0] in ("session_id", "plan_id"):
-                continue  # some are his own, or everybody's
-            pairs += 1
-            present = ask(client, one, newcomer, str(one_id))
-            if (present.status_code, plain(present)) != (absent.status_code, plain(absent)):
-                told += 1
-                drill.say(f"{one.method} {one.path} with {one_id}: {present.text[:200]}")
+        if len(names) != 1 or names[0] in ("session_id", "plan_id"):
+            continue  # some are his own, or everybody's
+        for other in others:
+            if not other.may(one) or Role.NOBODY in one.rule.roles:
+                continue
+            absent = ask(client, one, other, NOBODYS_ID)
+            for one_id in known.get(names[0], [])[:3]:
+                pairs[names[0]] = pairs.get(names[0], 0) + 1
+                present = ask(client, one, other, str(one_id))
+                if (present.status_code, plain(present)) != (absent.status_code, plain(absent)):
+                    told += 1
+                    what = f"{one.method} {one.path} with {one_id} by {other.name}"
+                    drill.say(f"{what}: {present.text[:200]}")
     drill.figure("foreign_objects_asked_for", pairs)
     drill.figure("foreign_objects_told_of", told, equals=0)
+    return set(pairs)
 
 
 def ask(client: httpx.Client, one: Declared, caller: Caller, one_id: str) -> httpx.Response:
