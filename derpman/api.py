@@ -38,6 +38,7 @@ from derpman.ha.routes import monitoring_router as load_router
 from derpman.ha.routes import router as ha_router
 from derpman.ha.routes import server_router as ha_server_router
 from derpman.kit import http, machines, memory, places, puzzles, site
+from derpman.kit.errors import OutOfScope
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
@@ -60,6 +61,8 @@ from derpman.servers.upgrade_routes import router as upgrades_router
 from derpman.settings import Settings
 from derpman.tailnets.routes import router as tailnets_router
 from derpman.traffic.routes import router as traffic_router
+from derpman.users import managing
+from derpman.users.errors import UserNotFound
 from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
 from derpman.wiring import System, assemble
@@ -128,13 +131,25 @@ class Gate:
     def __init__(self, system: System) -> None:
         self.system = system
         self.trusted_proxies: Sequence[str] = system.settings.trusted_proxies
-        self.permissions = {
-            (one.method, one.path): one.permission for one in permissions.declare(every_route())
-        }
+        self.declared = {(one.method, one.path): one for one in permissions.declare(every_route())}
         self.doorkeeper = Doorkeeper(system.edge(), session_days=system.settings.session_days)
 
     def permission_of(self, request: Request) -> str | None:
-        return self.permissions[request.method, request.scope["route"].path]
+        return self._declared(request).permission
+
+    def check_scope(self, request: Request, actor: Actor) -> None:
+        declared = self._declared(request)
+        if not declared.is_within_own:
+            raise OutOfScope
+        user_id = request.path_params.get("user_id")
+        if declared.permission is None or user_id is None:
+            return
+        read = self.system.edge(actor).read
+        if not read(managing.looks_after, admin_id=actor.user_id or 0, user_id=str(user_id)):
+            raise UserNotFound
+
+    def _declared(self, request: Request) -> permissions.Declared:
+        return self.declared[request.method, request.scope["route"].path]
 
     def is_fresh(self, actor: Actor) -> bool:
         if actor.proved_at is None:
@@ -172,6 +187,7 @@ class Gate:
             is_program=identity.scope is not None,
             may_only_read=identity.scope is TokenScope.READ,
             permissions=identity.permissions,
+            has_own_only=identity.has_own_only,
             must_enrol=not identity.has_second_factor
             and identity.role in self.system.guards.second_factor_for,
         )

@@ -16,6 +16,7 @@ from derpman.access.errors import (
 )
 from derpman.access.models import AdminMember, AdminRole
 from derpman.access.permissions import EVERYBODYS, PERMISSIONS
+from derpman.access.states import RoleScope
 from derpman.kit.work import Role, UnitOfWork
 from derpman.logs import service as logs
 from derpman.users import service as users
@@ -36,7 +37,12 @@ def roles(work: UnitOfWork) -> Sequence[tuple[AdminRole, list[int]]]:
 
 
 def save(
-    work: UnitOfWork, *, name: str, permissions: Sequence[str], role_id: int | None = None
+    work: UnitOfWork,
+    *,
+    name: str,
+    permissions: Sequence[str],
+    scope: RoleScope = RoleScope.ALL,
+    role_id: int | None = None,
 ) -> AdminRole:
     """Make a role, or change one; whoever has it may from now on what it permits."""
     unknown = sorted(set(permissions) - PERMISSIONS.keys())
@@ -47,13 +53,13 @@ def save(
         raise AdminRoleTaken(name=name)
     text = json.dumps(sorted(set(permissions)))
     if role_id is None:
-        role = AdminRole(name=name, permissions=text, created_at=work.now)
+        role = AdminRole(name=name, permissions=text, scope=scope, created_at=work.now)
         work.session.add(role)
         before = None
     else:
         role = _get(work, role_id)
-        before = {"name": role.name, "permissions": json.loads(role.permissions)}
-        role.name, role.permissions = name, text
+        before = _shown(role)
+        role.name, role.permissions, role.scope = name, text, scope
     work.session.flush()
     work.wake("sessions")
     logs.record(
@@ -62,7 +68,7 @@ def save(
         object_type="admin_role",
         object_id=role.id,
         before=before,
-        after={"name": name, "permissions": json.loads(text)},
+        after=_shown(role),
     )
     return role
 
@@ -80,7 +86,7 @@ def remove(work: UnitOfWork, *, role_id: int) -> None:
         action="access.role_removed",
         object_type="admin_role",
         object_id=role_id,
-        before={"name": role.name, "permissions": json.loads(role.permissions)},
+        before=_shown(role),
     )
 
 
@@ -108,6 +114,10 @@ def assign(work: UnitOfWork, *, user_id: int, role_id: int | None) -> None:
         before={"admin_role_id": before},
         after={"admin_role_id": role_id},
     )
+
+
+def _shown(role: AdminRole) -> dict[str, object]:
+    return {"name": role.name, "permissions": json.loads(role.permissions), "scope": role.scope}
 
 
 def _get(work: UnitOfWork, role_id: int) -> AdminRole:

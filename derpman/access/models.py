@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from derpman.access.states import TokenScope
+from derpman.access.states import RoleScope, TokenScope
 from derpman.kit.db import Base
 from derpman.kit.types import SEALED, Id, UtcDateTime, enum_column
 from derpman.kit.work import Role
@@ -74,6 +74,9 @@ class AdminRole(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     permissions: Mapped[str] = mapped_column(Text)
     """JSON: a list of names."""
+    scope: Mapped[RoleScope] = mapped_column(
+        enum_column(RoleScope), server_default=RoleScope.ALL.value
+    )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column()
     __mapper_args__ = {"version_id_col": version}

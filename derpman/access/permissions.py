@@ -79,6 +79,11 @@ SPECIAL: tuple[tuple[str, str], ...] = (
 )
 """Finer than an area: method and address, and the permission; the first that fits counts."""
 
+OF_ONE = ("users", "security", "traffic", "finance")
+"""The areas whose routes about one user reach an admin who may see his own customers only."""
+LIST_OF_OWN = "GET /api/user/list"
+"""What he may list: the customers he looks after."""
+
 EVERYBODYS = frozenset({"monitoring.read"})
 """What every admin's role has: the page he begins at."""
 
@@ -92,6 +97,13 @@ class Declared:
     rule: Rule
     permission: str | None
     """What an admin's role must have; None: nothing in particular."""
+
+    @property
+    def is_within_own(self) -> bool:
+        """Tell whether an admin who may see his own customers only may call it, about those."""
+        if self.permission is None or f"{self.method} {self.path}" == LIST_OF_OWN:
+            return True
+        return "{user_id" in self.path and self.permission.partition(".")[0] in OF_ONE
 
 
 class Undeclared(Exception):

@@ -11,6 +11,7 @@ from pydantic import Field
 from derpman.access import adminroles
 from derpman.access.models import AdminRole
 from derpman.access.permissions import PERMISSIONS
+from derpman.access.states import RoleScope
 from derpman.kit.http import RunSelf, RunSuperAdmin, RunSuperAdminFresh
 from derpman.kit.types import Body, IdValue, Line, Out, Part
 from derpman.kit.work import Role
@@ -32,17 +33,22 @@ class MineOut(Out):
     is_everything: bool
     """Whatever the account's role may; the list says nothing then."""
     permissions: list[str]
+    has_own_only: bool
+    """About the customers he looks after, and nothing else."""
 
 
 class RoleIn(Body):
     name: Annotated[Line, Field(max_length=64)]
     permissions: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)]
+    scope: RoleScope = RoleScope.ALL
+    """`own`: routes about one user, and the list of users, of those whom its holder looks after."""
 
 
 class RolePart(Part):
     id: int
     name: str
     permissions: list[str]
+    scope: RoleScope
     user_ids: list[int] = []
 
 
@@ -76,8 +82,12 @@ def my_permissions(run: RunSelf) -> MineOut:
     actor = run.actor
     if actor.permissions is None:
         is_staff = actor.role in (Role.ADMIN, Role.SUPER_ADMIN)
-        return MineOut(is_everything=is_staff, permissions=[])
-    return MineOut(is_everything=False, permissions=sorted(actor.permissions))
+        return MineOut(is_everything=is_staff, permissions=[], has_own_only=False)
+    return MineOut(
+        is_everything=False,
+        permissions=sorted(actor.permissions),
+        has_own_only=actor.has_own_only,
+    )
 
 
 @router.get("/roles")
@@ -117,5 +127,6 @@ def _part(role: AdminRole, user_ids: list[int] | None = None) -> RolePart:
         id=role.id,
         name=role.name,
         permissions=json.loads(role.permissions),
+        scope=role.scope,
         user_ids=user_ids or [],
     )

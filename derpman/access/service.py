@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from derpman.access import adminroles, factors
 from derpman.access.errors import SessionNotFound, WrongLogin, WrongPassword
 from derpman.access.models import AdminMember, AdminRole, LoginSession, SecondFactor
-from derpman.access.states import TokenScope
+from derpman.access.states import RoleScope, TokenScope
 from derpman.kit import browsers, places
 from derpman.kit.db import changed
 from derpman.kit.secrets import new_token, token_hash
@@ -38,6 +38,8 @@ class Identity:
     has_second_factor: bool = False
     proved_at: datetime | None = None
     permissions: frozenset[str] | None = None
+    has_own_only: bool = False
+    """His role reaches the customers he looks after, and nothing else."""
     scope: TokenScope | None = None
     """Of an API token."""
     token_id: int | None = None
@@ -134,6 +136,7 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
             User.role,
             SecondFactor.confirmed_at,
             AdminRole.permissions,
+            AdminRole.scope,
         )
         .join(User, User.id == LoginSession.user_id)
         .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
@@ -158,6 +161,7 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
         has_second_factor=row.confirmed_at is not None,
         proved_at=row.proved_at,
         permissions=permissions_of(row.role, row.permissions),
+        has_own_only=row.role is Role.ADMIN and row.scope is RoleScope.OWN,
     )
 
 

@@ -3,6 +3,13 @@
 from enum import StrEnum
 
 
+class RoleScope(StrEnum):
+    """How far an admin's role reaches."""
+
+    ALL = "all"
+    OWN = "own"  # the customers he looks after
+
+
 class TokenScope(StrEnum):
     READ = "read"
     """Whatever only reads."""

@@ -10,10 +10,10 @@ from sqlalchemy import func, select, update
 from derpman.access.errors import TokenNotFound, TooManyTokens
 from derpman.access.models import AdminMember, AdminRole, ApiToken, SecondFactor
 from derpman.access.service import SEEN_EVERY, Identity, permissions_of
-from derpman.access.states import TokenScope
+from derpman.access.states import RoleScope, TokenScope
 from derpman.kit.db import changed
 from derpman.kit.secrets import new_token, token_hash
-from derpman.kit.work import UnitOfWork
+from derpman.kit.work import Role, UnitOfWork
 from derpman.logs import service as logs
 from derpman.users import service as users
 from derpman.users.models import User
@@ -85,6 +85,7 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
             User.role,
             SecondFactor.confirmed_at,
             AdminRole.permissions,
+            AdminRole.scope,
         )
         .join(User, User.id == ApiToken.user_id)
         .outerjoin(SecondFactor, SecondFactor.user_id == User.id)
@@ -109,6 +110,7 @@ def find(work: UnitOfWork, *, hashed_token: str) -> Identity | None:
         token.last_used_at or token.created_at - SEEN_EVERY,
         has_second_factor=row.confirmed_at is not None,
         permissions=permissions_of(row.role, row.permissions),
+        has_own_only=row.role is Role.ADMIN and row.scope is RoleScope.OWN,
         scope=token.scope,
         token_id=token.id,
     )

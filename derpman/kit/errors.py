@@ -54,6 +54,13 @@ class NoPermission(Forbidden):
     text = "Your role does not have the permission “{permission}”."
 
 
+class OutOfScope(Forbidden):
+    """An admin's role reaches his own customers only, and this is about more."""
+
+    code = "auth.out_of_scope"
+    text = "Your role reaches the customers that you look after, and nothing else."
+
+
 class ProofNeeded(Forbidden):
     """What hurts is done by somebody who has just shown that it is he."""
 

@@ -85,6 +85,10 @@ class Gate(Protocol):
         """Return what an admin's role must have for the route of a request."""
         ...
 
+    def check_scope(self, request: Request, actor: Actor) -> None:
+        """Raise when a request is about somebody whom the actor does not look after."""
+        ...
+
     def is_fresh(self, actor: Actor) -> bool:
         """Tell whether he has shown lately that it is he."""
         ...
@@ -192,6 +196,8 @@ def allow(*roles: Role, own: bool = False, fresh: bool = False) -> Callable[...,
             # What is remembered may be older than what he did a moment ago, in another process.
             actor = gate.actor_of(request, address, look_again=True)
             check(actor, request.method)
+        if actor.has_own_only:
+            gate.check_scope(request, actor)
         return gate.edge(actor)
 
     def edge_of_member(request: Request, _shown: Annotated[object, Security(BEARER)]) -> Edge:

@@ -65,6 +65,8 @@ class Actor:
     """The operator demands a second factor of him, and he has none yet."""
     permissions: frozenset[str] | None = None
     """Of an admin with a role: what it permits. None: whatever his account's role may."""
+    has_own_only: bool = False
+    """That role reaches no further than the customers he looks after."""
 
     @property
     def is_staff(self) -> bool:

@@ -8,6 +8,11 @@ class UserNotFound(NotFound):
     text = "There is no such user."
 
 
+class NotStaff(Conflict):
+    code = "users.not_staff"
+    text = "Only an admin can look after customers."
+
+
 class UsernameRefused(Invalid):
     code = "users.username_refused"
     text = "This username cannot be used: {reason}"

@@ -60,6 +60,8 @@ class User(Base):
     rental_expiry: Mapped[datetime | None] = mapped_column(UtcDateTime)
     distributor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
     """Whose customer he is: of the distributor whose serial he redeemed last."""
+    manager_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
+    """The admin who looks after him; admins whose role reaches their own see these customers."""
     no_renewal_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Since when neither he nor anything automatic may renew; empty: he may."""
     no_renewal_reason: Mapped[str | None] = mapped_column(String(500))

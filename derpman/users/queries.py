@@ -18,6 +18,7 @@ def users_page(
     search: str | None,
     role: Role | None,
     status: UserStatus | None,
+    manager_id: int | None = None,
     before: int | None,
     limit: int,
 ) -> tuple[list[User], int | None]:
@@ -36,6 +37,8 @@ def users_page(
         found = found.where(User.role == role)
     if status is not None:
         found = found.where(User.status == status)
+    if manager_id is not None:
+        found = found.where(User.manager_id == manager_id)
     return page(work.session, found, User.id, before, limit)
 
 

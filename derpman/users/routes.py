@@ -6,13 +6,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from derpman.kit.http import Guarded, RunAdmin, RunPublic, RunSuperAdminFresh, RunUser
+from derpman.kit.http import (
+    Guarded,
+    RunAdmin,
+    RunPublic,
+    RunSuperAdmin,
+    RunSuperAdminFresh,
+    RunUser,
+)
 from derpman.kit.types import IdValue, Out
-from derpman.users import queries, service, steps
+from derpman.users import managing, queries, service, steps
 from derpman.users.schemas import (
     AskAgain,
     ChangeRole,
     ChooseLocale,
+    GiveManager,
+    ManagedOut,
     OneUserOut,
     Register,
     RegisteredOut,
@@ -74,9 +83,18 @@ def choose_locale(run: RunUser, body: ChooseLocale) -> OneUserOut:
 
 @router.get("/list")
 def list_users(run: RunAdmin, query: Annotated[UsersQuery, Query()]) -> UsersOut:
-    """Accounts, the newest first."""
-    users, next_before = run.read(queries.users_page, **query.model_dump())
+    """Accounts, the newest first; of an admin whose role reaches no further, his own customers."""
+    asked = query.model_dump()
+    if run.actor.has_own_only:
+        asked["manager_id"] = run.actor.user_id
+    users, next_before = run.read(queries.users_page, **asked)
     return UsersOut(users=[UserOut.model_validate(user) for user in users], next_before=next_before)
+
+
+@router.post("/manager")
+def give_manager(run: RunSuperAdmin, body: GiveManager) -> ManagedOut:
+    """Have an admin look after users: all of them, or none when one is not there."""
+    return ManagedOut(changed=run(managing.give, **body.model_dump()))
 
 
 @router.get("/{user_id:id}")

@@ -65,6 +65,16 @@ class ChangeRole(Body):
     role: GivenRole
 
 
+class GiveManager(Body):
+    user_ids: Annotated[list[IdValue], Field(min_length=1, max_length=500)]
+    manager_id: IdValue | None
+    """The admin who looks after them from now on; null: nobody in particular."""
+
+
+class ManagedOut(Out):
+    changed: int
+
+
 class UserOut(Part):
     id: int
     username: str
@@ -74,6 +84,8 @@ class UserOut(Part):
     status_reason: str | None
     locale: str
     rental_expiry: datetime | None
+    manager_id: int | None
+    """The admin who looks after him."""
     no_renewal_at: datetime | None
     no_renewal_reason: str | None
     deregister_at: datetime | None
@@ -89,6 +101,7 @@ class UsersQuery(PageQuery):
     search: Line | None = Field(None, description="Beginning of a username or of an address.")
     role: GivenRole | None = None
     status: UserStatus | None = None
+    manager_id: IdValue | None = Field(None, description="Whom this admin looks after.")
 
 
 class UsersOut(Out):
