@@ -26,12 +26,20 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ComponentProps, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { type Rights, useRights } from "@/shared/auth/rights";
 import { isStaff, type Me } from "@/shared/auth/session";
 import type { common } from "@/shared/i18n/zh-CN/common";
 import { homeKey, overviewKey } from "@/shared/live/keys";
 
 type Word = keyof (typeof common)["nav"];
-type Item = { to: ComponentProps<typeof Link>["to"]; word: Word; icon: ReactNode; exact?: boolean };
+type Item = {
+  to: ComponentProps<typeof Link>["to"];
+  word: Word;
+  icon: ReactNode;
+  exact?: boolean;
+  /** What an admin's role must permit. */
+  needs?: string;
+};
 type Group = { word?: Word; items: Item[] };
 
 const CUSTOMER: Group[] = [
@@ -58,34 +66,59 @@ const SELLING: Group = {
   ],
 };
 const STAFF: Group[] = [
-  { items: [{ to: "/admin", word: "overview", icon: <DashboardOutlined />, exact: true }] },
+  {
+    items: [
+      {
+        to: "/admin",
+        word: "overview",
+        needs: "monitoring.read",
+        icon: <DashboardOutlined />,
+        exact: true,
+      },
+    ],
+  },
   {
     word: "business",
     items: [
-      { to: "/admin/users", word: "users", icon: <TeamOutlined /> },
-      { to: "/admin/serials", word: "serials", icon: <TagsOutlined /> },
-      { to: "/admin/distributors", word: "distributors", icon: <ShopOutlined /> },
-      { to: "/admin/plans", word: "plans", icon: <GiftOutlined /> },
-      { to: "/admin/finance", word: "finance", icon: <WalletOutlined /> },
+      { to: "/admin/users", word: "users", needs: "users.read", icon: <TeamOutlined /> },
+      { to: "/admin/serials", word: "serials", needs: "serials.read", icon: <TagsOutlined /> },
+      {
+        to: "/admin/distributors",
+        word: "distributors",
+        needs: "distribution.read",
+        icon: <ShopOutlined />,
+      },
+      { to: "/admin/plans", word: "plans", needs: "finance.read", icon: <GiftOutlined /> },
+      { to: "/admin/finance", word: "finance", needs: "finance.read", icon: <WalletOutlined /> },
     ],
   },
   {
     word: "operation",
     items: [
-      { to: "/admin/servers", word: "servers", icon: <CloudServerOutlined /> },
-      { to: "/admin/containers", word: "containers", icon: <ClusterOutlined /> },
-      { to: "/admin/moves", word: "moves", icon: <SwapOutlined /> },
-      { to: "/admin/upgrades", word: "upgrades", icon: <RocketOutlined /> },
-      { to: "/admin/traffic", word: "traffic", icon: <BarChartOutlined /> },
-      { to: "/admin/alerts", word: "alerts", icon: <AlertOutlined /> },
+      {
+        to: "/admin/servers",
+        word: "servers",
+        needs: "servers.read",
+        icon: <CloudServerOutlined />,
+      },
+      {
+        to: "/admin/containers",
+        word: "containers",
+        needs: "containers.read",
+        icon: <ClusterOutlined />,
+      },
+      { to: "/admin/moves", word: "moves", needs: "ha.read", icon: <SwapOutlined /> },
+      { to: "/admin/upgrades", word: "upgrades", needs: "servers.read", icon: <RocketOutlined /> },
+      { to: "/admin/traffic", word: "traffic", needs: "traffic.read", icon: <BarChartOutlined /> },
+      { to: "/admin/alerts", word: "alerts", needs: "alerts.read", icon: <AlertOutlined /> },
     ],
   },
   {
     word: "records",
     items: [
-      { to: "/admin/acl", word: "aclLogs", icon: <ShareAltOutlined /> },
-      { to: "/admin/logs", word: "logs", icon: <AuditOutlined /> },
-      { to: "/admin/mails", word: "mails", icon: <MailOutlined /> },
+      { to: "/admin/acl", word: "aclLogs", needs: "acl.read", icon: <ShareAltOutlined /> },
+      { to: "/admin/logs", word: "logs", needs: "logs.read", icon: <AuditOutlined /> },
+      { to: "/admin/mails", word: "mails", needs: "notifications.read", icon: <MailOutlined /> },
     ],
   },
   { word: "settings", items: [{ to: "/account", word: "account", icon: <SettingOutlined /> }] },
@@ -97,12 +130,22 @@ const SUPER: Item[] = [
   { to: "/admin/channels", word: "channels", icon: <NotificationOutlined /> },
 ];
 
-function groupsOf(me: Me): Group[] {
+/** What an admin may see of a group; one who sees his own customers only has their list. */
+function permitted(group: Group, rights: Rights): Group {
+  const items = group.items.filter(
+    ({ needs }) => !needs || (needs === "users.read" ? rights.may(needs) : rights.mayAll(needs)),
+  );
+  return { ...group, items };
+}
+
+function groupsOf(me: Me, rights: Rights): Group[] {
   if (me.role === "distributor") {
     return [SELLING, ...CUSTOMER.map((group) => ({ ...group, word: "renting" as const }))];
   }
   if (!isStaff(me)) return CUSTOMER;
-  if (me.role !== "super_admin") return STAFF;
+  if (me.role !== "super_admin") {
+    return STAFF.map((group) => permitted(group, rights)).filter((group) => group.items.length);
+  }
   return STAFF.map((group) =>
     group.word === "settings" ? { ...group, items: [...SUPER, ...group.items] } : group,
   );
@@ -112,9 +155,10 @@ function groupsOf(me: Me): Group[] {
 export function Menu({ me, label }: { me: Me; label: string }) {
   const { t } = useTranslation();
   const counts = useCounts(me);
+  const rights = useRights();
   return (
     <nav aria-label={label}>
-      {groupsOf(me).map((group) => (
+      {groupsOf(me, rights).map((group) => (
         <div key={group.word ?? "first"}>
           {group.word && <div className="nav-group">{t(`nav.${group.word}`)}</div>}
           <ul className="nav-list">

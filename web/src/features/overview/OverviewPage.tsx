@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, Navigate } from "@tanstack/react-router";
 import { Table } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { useRights } from "@/shared/auth/rights";
 import { bytes, rate, relative } from "@/shared/format/format";
 import { overviewQuery } from "@/shared/live/keys";
 import { Loaded } from "@/shared/ui/Loaded";
@@ -12,7 +13,9 @@ import { serverTone, severityTone } from "@/shared/ui/tones";
 /** The admin's first page: how everything is, live. */
 export function OverviewPage() {
   const { t, i18n } = useTranslation(["app", "admin"]);
-  const query = useQuery(overviewQuery);
+  const rights = useRights();
+  const query = useQuery({ ...overviewQuery, enabled: !rights.ownOnly });
+  if (rights.ownOnly) return <Navigate to="/admin/users" replace />;
   return (
     <Page title={t("admin:overview.title")}>
       <Loaded query={query}>

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Alert, Checkbox, Form, Input, Modal } from "antd";
+import { Alert, Checkbox, Form, Input, Modal, Radio } from "antd";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { RolePart } from "@/api/schema";
@@ -7,7 +7,7 @@ import { errorText } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { permissionsQuery, rolesKey } from "./queries";
 
-type Typed = { name: string; permissions: string[] };
+type Typed = { name: string; permissions: string[]; scope: "all" | "own" };
 
 /** A role for admins: its name, and what it permits. */
 export function RoleForm({ role, close }: { role: RolePart | null; close: () => void }) {
@@ -46,7 +46,11 @@ export function RoleForm({ role, close }: { role: RolePart | null; close: () => 
         layout="vertical"
         requiredMark={false}
         onFinish={save.mutate}
-        initialValues={{ name: role?.name ?? "", permissions: role?.permissions ?? [] }}
+        initialValues={{
+          name: role?.name ?? "",
+          permissions: role?.permissions ?? [],
+          scope: role?.scope ?? "all",
+        }}
       >
         <Form.Item
           name="name"
@@ -54,6 +58,14 @@ export function RoleForm({ role, close }: { role: RolePart | null; close: () => 
           rules={[{ required: true, whitespace: true, message: t("field.required") }]}
         >
           <Input maxLength={64} />
+        </Form.Item>
+        <Form.Item name="scope" label={t("admin:roles.scope")} extra={t("admin:roles.scopeHint")}>
+          <Radio.Group
+            options={(["all", "own"] as const).map((value) => ({
+              value,
+              label: t(`admin:roles.reach.${value}`),
+            }))}
+          />
         </Form.Item>
         <Form.Item name="permissions" label={t("admin:roles.permits")}>
           <Checkbox.Group

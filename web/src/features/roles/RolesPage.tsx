@@ -65,6 +65,10 @@ function Roles({ edit }: { edit: (role: RolePart) => void }) {
                   one.permissions.map((name) => words.get(name) ?? name).join(", ") || "—",
               },
               {
+                title: t("admin:roles.scope"),
+                render: (_, one) => t(`admin:roles.reach.${one.scope}`),
+              },
+              {
                 title: t("admin:roles.holders"),
                 align: "right",
                 render: (_, one) => one.user_ids?.length ?? 0,

@@ -1,15 +1,19 @@
+import { useQuery } from "@tanstack/react-query";
 import { Alert, Button, Form, Input, InputNumber, Modal, Select } from "antd";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { UserOut } from "@/api/schema";
+import { useRights } from "@/shared/auth/rights";
 import { useMe } from "@/shared/auth/useMe";
 import { errorText } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { Compensate } from "@/shared/ui/Compensate";
 import { beginOf } from "@/shared/ui/list";
 import { Reasoned } from "@/shared/ui/Reasoned";
+import { adminsQuery } from "./queries";
 
+const NOBODY = 0;
 const CHANGED = [["users"], ["containers"], ["logs"]];
 type Dialog =
   | "suspend"
@@ -17,6 +21,7 @@ type Dialog =
   | "mark"
   | "end"
   | "role"
+  | "manager"
   | "grant"
   | "mail"
   | "compensate"
@@ -26,6 +31,7 @@ type Dialog =
 export function UserActions({ user }: { user: UserOut }) {
   const { t } = useTranslation(["app", "admin"]);
   const me = useMe();
+  const { may, mayAll } = useRights();
   const ask = useAsk();
   const [dialog, setDialog] = useState<Dialog>(null);
   const close = () => setDialog(null);
@@ -59,29 +65,33 @@ export function UserActions({ user }: { user: UserOut }) {
   });
   return (
     <>
-      <Button onClick={() => setDialog("mail")}>{t("admin:users.mail")}</Button>
-      {user.rental_expiry && (
-        <>
-          <Button onClick={() => setDialog("grant")}>{t("admin:users.grant")}</Button>
-          <Button
-            onClick={() =>
-              ask({
-                title: t("admin:users.newVersionTitle", name),
-                text: t("admin:users.newVersionText"),
-                button: t("admin:users.newVersion"),
-                danger: false,
-                do: () => generate.mutateAsync(undefined),
-              })
-            }
-          >
-            {t("admin:users.newVersion")}
-          </Button>
-          <Button danger onClick={() => setDialog("end")}>
-            {t("admin:users.endRental")}
-          </Button>
-        </>
+      {mayAll("notifications.write") && (
+        <Button onClick={() => setDialog("mail")}>{t("admin:users.mail")}</Button>
       )}
-      {user.role === "user" && user.status === "active" && (
+      {user.rental_expiry && mayAll("traffic.write") && (
+        <Button onClick={() => setDialog("grant")}>{t("admin:users.grant")}</Button>
+      )}
+      {user.rental_expiry && mayAll("acl.write") && (
+        <Button
+          onClick={() =>
+            ask({
+              title: t("admin:users.newVersionTitle", name),
+              text: t("admin:users.newVersionText"),
+              button: t("admin:users.newVersion"),
+              danger: false,
+              do: () => generate.mutateAsync(undefined),
+            })
+          }
+        >
+          {t("admin:users.newVersion")}
+        </Button>
+      )}
+      {user.rental_expiry && may("users.write") && (
+        <Button danger onClick={() => setDialog("end")}>
+          {t("admin:users.endRental")}
+        </Button>
+      )}
+      {user.role === "user" && user.status === "active" && may("users.write") && (
         <>
           {user.rental_expiry && (
             <Button onClick={() => setDialog("renew")}>{t("admin:users.renewTo")}</Button>
@@ -93,12 +103,15 @@ export function UserActions({ user }: { user: UserOut }) {
           )}
         </>
       )}
-      {user.status !== "deregistered" && (
+      {user.status !== "deregistered" && mayAll("finance.refund") && (
         <Button onClick={() => setDialog("compensate")}>{t("admin:money.compensate")}</Button>
       )}
       {user.id !== me.id && me.role === "super_admin" && (
         <>
           <Button onClick={() => setDialog("role")}>{t("admin:users.changeRole")}</Button>
+          {user.role === "user" && (
+            <Button onClick={() => setDialog("manager")}>{t("admin:users.giveManager")}</Button>
+          )}
           <Button
             danger
             onClick={() =>
@@ -114,12 +127,12 @@ export function UserActions({ user }: { user: UserOut }) {
           </Button>
         </>
       )}
-      {user.id !== me.id && user.status === "active" && (
+      {user.id !== me.id && user.status === "active" && may("users.write") && (
         <Button danger onClick={() => setDialog("suspend")}>
           {t("admin:users.suspend")}
         </Button>
       )}
-      {user.status === "suspended" && (
+      {user.status === "suspended" && may("users.write") && (
         <Button
           type="primary"
           onClick={() =>
@@ -163,6 +176,7 @@ export function UserActions({ user }: { user: UserOut }) {
       )}
       {dialog === "renew" && <RenewTo user={user} close={close} />}
       {dialog === "mark" && <NoRenewal user={user} close={close} />}
+      {dialog === "manager" && <GiveManager user={user} close={close} />}
       {dialog === "role" && <Role user={user} close={close} />}
       {dialog === "grant" && <Grant user={user} close={close} />}
       {dialog === "compensate" && (
@@ -242,6 +256,38 @@ function Role({ user, close }: { user: UserOut; close: () => void }) {
     >
       <Form.Item name="role" label={t("admin:users.role")}>
         <Select options={roles.map((value) => ({ value, label: t(`role.${value}`) }))} />
+      </Form.Item>
+    </Asking>
+  );
+}
+
+/** Whose customer he is, among the admins whose role reaches their own only. */
+function GiveManager({ user, close }: { user: UserOut; close: () => void }) {
+  const { t } = useTranslation(["app", "admin"]);
+  const admins = useQuery(adminsQuery);
+  return (
+    <Asking<{ manager: number }>
+      title={t("admin:users.managerTitle", { name: user.username })}
+      text={<p className="muted">{t("admin:users.managerText")}</p>}
+      button={t("action.save")}
+      initial={{ manager: user.manager_id ?? NOBODY }}
+      call={({ manager }) =>
+        unwrap(
+          api.POST("/api/user/manager", {
+            body: { user_ids: [user.id], manager_id: manager || null },
+          }),
+        )
+      }
+      done={t("admin:users.managerGiven")}
+      close={close}
+    >
+      <Form.Item name="manager" label={t("admin:users.manager")}>
+        <Select
+          options={[
+            { value: NOBODY, label: t("admin:users.noManager") },
+            ...(admins.data ?? []).map((one) => ({ value: one.id, label: one.username })),
+          ]}
+        />
       </Form.Item>
     </Asking>
   );

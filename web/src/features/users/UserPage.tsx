@@ -1,9 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { Table } from "antd";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap, unwrapList } from "@/api/client";
 import type { HistoryOut, UserOut } from "@/api/schema";
+import { useRights } from "@/shared/auth/rights";
 import { bytes, moment, rate, relative, shortKey } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { Loaded } from "@/shared/ui/Loaded";
@@ -11,6 +13,7 @@ import { Blank, Card, Facts, Page, State } from "@/shared/ui/Page";
 import { relayTone } from "@/shared/ui/relays";
 import { userTone } from "@/shared/ui/tones";
 import { Money } from "./Money";
+import { adminsQuery } from "./queries";
 import { UserActions } from "./UserActions";
 
 /** One user's whole story on a page. */
@@ -40,6 +43,7 @@ export function UserPage() {
 
 function Story({ user }: { user: UserOut }) {
   const { t, i18n } = useTranslation(["app", "admin"]);
+  const { may, mayAll } = useRights();
   return (
     <>
       <div className="tiles">
@@ -73,33 +77,55 @@ function Story({ user }: { user: UserOut }) {
                     ],
                   ]
                 : []),
+              ...(user.manager_id
+                ? [
+                    [t("admin:users.manager"), <Manager key="m" id={user.manager_id} />] as [
+                      string,
+                      ReactNode,
+                    ],
+                  ]
+                : []),
               [t("admin:users.created"), moment(user.created_at, i18n.language)],
               [t("account.language"), user.locale],
             ]}
           />
           <p className="row" style={{ marginBottom: 0 }}>
-            <Link to="/admin/serials" search={{ user_id: String(user.id) }}>
-              {t("admin:users.serials")}
-            </Link>
-            <Link to="/admin/acl" search={{ user_id: String(user.id) }}>
-              {t("nav.aclLogs")}
-            </Link>
-            <Link to="/admin/logs" search={{ tab: "user", user_id: String(user.id) }}>
-              {t("admin:users.userLog")}
-            </Link>
-            <Link to="/admin/mails" search={{ user_id: String(user.id) }}>
-              {t("nav.mails")}
-            </Link>
+            {mayAll("serials.read") && (
+              <Link to="/admin/serials" search={{ user_id: String(user.id) }}>
+                {t("admin:users.serials")}
+              </Link>
+            )}
+            {mayAll("acl.read") && (
+              <Link to="/admin/acl" search={{ user_id: String(user.id) }}>
+                {t("nav.aclLogs")}
+              </Link>
+            )}
+            {mayAll("logs.read") && (
+              <Link to="/admin/logs" search={{ tab: "user", user_id: String(user.id) }}>
+                {t("admin:users.userLog")}
+              </Link>
+            )}
+            {mayAll("notifications.read") && (
+              <Link to="/admin/mails" search={{ user_id: String(user.id) }}>
+                {t("nav.mails")}
+              </Link>
+            )}
           </p>
         </Card>
-        <Traffic userId={user.id} />
+        {may("traffic.read") && <Traffic userId={user.id} />}
       </div>
-      <Relays userId={user.id} />
-      <Devices userId={user.id} />
-      <Money userId={user.id} />
-      <History userId={user.id} />
+      {mayAll("containers.read") && <Relays userId={user.id} />}
+      {may("security.read") && <Devices userId={user.id} />}
+      {may("finance.read") && <Money userId={user.id} />}
+      {mayAll("logs.read") && <History userId={user.id} />}
     </>
   );
+}
+
+/** The admin who looks after a user. */
+function Manager({ id }: { id: number }) {
+  const admins = useQuery({ ...adminsQuery, enabled: useRights().mayAll("users.read") });
+  return <>{admins.data?.find((one) => one.id === id)?.username ?? `#${id}`}</>;
 }
 
 function Traffic({ userId }: { userId: number }) {

@@ -12,6 +12,10 @@ const admin: typeof texts = {
     roles: "Roles",
     none: "No roles yet",
     name: "Name",
+    scope: "Reach",
+    scopeHint:
+      "With their own customers, whoever has the role sees the list of those and their pages. A super admin says on the page of a user who looks after him.",
+    reach: { all: "Everything", own: "Own customers only" },
     permits: "Permits",
     holders: "Admins",
     change: "Change",
@@ -112,6 +116,12 @@ const admin: typeof texts = {
   },
   users: {
     title: "Users",
+    manager: "Looked after by",
+    giveManager: "Who looks after him",
+    managerTitle: "Who looks after {{name}}?",
+    managerText: "Matters for admins whose role reaches their own customers only: they see these.",
+    noManager: "Nobody in particular",
+    managerGiven: "Saved.",
     search: "Username or address begins with",
     id: "Id",
     expiry: "Rental expires",

@@ -11,6 +11,10 @@ export default {
     roles: "角色",
     none: "还没有角色",
     name: "名称",
+    scope: "范围",
+    scopeHint:
+      "选择“仅自己的客户”时，拥有该角色的管理员只能看到自己负责的用户列表及其页面。由超级管理员在用户页面指定负责人。",
+    reach: { all: "全部", own: "仅自己的客户" },
     permits: "权限",
     holders: "人数",
     change: "修改",
@@ -109,6 +113,12 @@ export default {
   },
   users: {
     title: "用户",
+    manager: "负责人",
+    giveManager: "指定负责人",
+    managerTitle: "由谁负责 {{name}}？",
+    managerText: "对角色范围为“仅自己的客户”的管理员有效：他们只能看到自己负责的用户。",
+    noManager: "不指定",
+    managerGiven: "已保存。",
     search: "用户名或邮箱开头",
     id: "编号",
     expiry: "租赁到期",
