@@ -46,6 +46,7 @@ from derpman.logs.routes import router as logs_router
 from derpman.notifications.channel_routes import router as channels_router
 from derpman.notifications.routes import router as notifications_router
 from derpman.notifications.template_routes import router as templates_router
+from derpman.pages.personal_routes import router as personal_router
 from derpman.pages.routes import home_router, staff_router
 from derpman.pages.serial_routes import router as chain_router
 from derpman.pages.staff import Figures
@@ -100,6 +101,7 @@ ROUTERS: list[APIRouter] = [
     access_router,
     factor_router,
     factor_admin_router,
+    personal_router,
     role_router,
     messages_router,
     notifications_router,

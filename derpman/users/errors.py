@@ -52,6 +52,11 @@ class Suspended(Forbidden):
     text = "This account is suspended ({reason}). Ask {contact}."
 
 
+class NotGone(Conflict):
+    code = "users.not_gone"
+    text = "The account is not deregistered: nothing of somebody who is here can be erased."
+
+
 class Deregistered(Forbidden):
     code = "users.deregistered"
     text = "This account is deregistered."

@@ -173,6 +173,7 @@ export const errors: Record<string, string> = {
   users_email_taken: "这个邮箱已有账号。",
   users_last_super_admin: "至少要保留一个正常的超级管理员。",
   users_not_staff: "只有管理员可以负责客户。",
+  users_not_gone: "账户尚未注销，不能删除其个人数据。",
   users_not_found: "没有这个用户。",
   users_not_yourself: "不能对自己的账号这样做。",
   users_password_refused: "密码不能使用：{{reason}}",
