@@ -117,7 +117,8 @@ def permissions() -> str:
     parts = [
         f"# Permissions\n\n{NOTE} A route that is not declared keeps the application from",
         "starting. An admin without a role of his own may whatever admins may; with one, what it",
-        "permits. A super admin may everything.\n",
+        "permits: about everything, or about the customers he looks after, for whom routes marked",
+        "“own customers” are. A super admin may everything.\n",
         "## What a role can permit\n\n| permission | 中文 | English |\n|---|---|---|",
         *(f"| `{name}` | {zh} | {en} |" for name, (zh, en) in sorted(PERMISSIONS.items())),
         "\n## Routes\n\n| route | who | an admin's role needs | besides |\n|---|---|---|---|",
@@ -129,6 +130,8 @@ def permissions() -> str:
             *(["a fresh proof"] if one.rule.is_fresh else []),
             *(["a log-in, not an API token"] if one.rule.is_own or one.rule.is_fresh else []),
         ]
+        if one.permission and one.is_within_own:
+            besides.append("own customers")
         needs = f"`{one.permission}`" if one.permission else ""
         parts.append(f"| `{one.method} {one.path}` | {callers} | {needs} | {', '.join(besides)} |")
     return "\n".join([*parts, ""])

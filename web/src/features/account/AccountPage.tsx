@@ -9,6 +9,7 @@ import { choose, errorText, LANGUAGES, type Language } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { Failed } from "@/shared/ui/Loaded";
 import { Card, Facts, Page, State } from "@/shared/ui/Page";
+import { TakeData } from "@/shared/ui/TakeData";
 
 import { Deregister } from "./Deregister";
 import { SecondFactor } from "./SecondFactor";
@@ -68,6 +69,8 @@ function Profile() {
           ],
         ]}
       />
+      <p className="muted small">{t("account.dataHint")}</p>
+      <TakeData />
     </Card>
   );
 }

@@ -11,6 +11,7 @@ import { useAct, useAsk } from "@/shared/ui/act";
 import { Compensate } from "@/shared/ui/Compensate";
 import { beginOf } from "@/shared/ui/list";
 import { Reasoned } from "@/shared/ui/Reasoned";
+import { TakeData } from "@/shared/ui/TakeData";
 import { adminsQuery } from "./queries";
 
 const NOBODY = 0;
@@ -63,6 +64,11 @@ export function UserActions({ user }: { user: UserOut }) {
     changes: CHANGED,
     done: t("admin:factor.done"),
   });
+  const erase = useAct({
+    call: () => unwrap(api.POST("/api/user/{user_id}/erase", { params: path })),
+    changes: CHANGED,
+    done: t("admin:users.erased"),
+  });
   return (
     <>
       {mayAll("notifications.write") && (
@@ -105,6 +111,22 @@ export function UserActions({ user }: { user: UserOut }) {
       )}
       {user.status !== "deregistered" && mayAll("finance.refund") && (
         <Button onClick={() => setDialog("compensate")}>{t("admin:money.compensate")}</Button>
+      )}
+      {me.role === "super_admin" && <TakeData userId={user.id} />}
+      {user.status === "deregistered" && me.role === "super_admin" && (
+        <Button
+          danger
+          onClick={() =>
+            ask({
+              title: t("admin:users.eraseTitle", name),
+              text: t("admin:users.eraseText"),
+              button: t("admin:users.erase"),
+              do: () => erase.mutateAsync(undefined),
+            })
+          }
+        >
+          {t("admin:users.erase")}
+        </Button>
       )}
       {user.id !== me.id && me.role === "super_admin" && (
         <>

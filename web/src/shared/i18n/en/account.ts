@@ -2,6 +2,8 @@ import type { account as texts } from "../zh-CN/account";
 
 export const account: typeof texts = {
   account: {
+    takeData: "Download my data",
+    dataHint: "Everything that is kept of an account, in a ZIP with one file for each kind.",
     title: "Account",
     profile: "About you",
     since: "Registered",

@@ -122,6 +122,11 @@ const admin: typeof texts = {
     managerText: "Matters for admins whose role reaches their own customers only: they see these.",
     noManager: "Nobody in particular",
     managerGiven: "Saved.",
+    erase: "Erase personal data",
+    eraseTitle: "Erase what tells of {{name}}?",
+    eraseText:
+      "Name, address, places, devices and mails go for good. Orders, ledger and the history of use stay without a name; the operation log is chained and stays as it is.",
+    erased: "The personal data was erased.",
     search: "Username or address begins with",
     id: "Id",
     expiry: "Rental expires",

@@ -1,5 +1,7 @@
 export const account = {
   account: {
+    takeData: "下载个人数据",
+    dataHint: "账户的全部数据打包为 ZIP，每类数据一个文件。",
     title: "账号",
     profile: "资料",
     since: "注册时间",

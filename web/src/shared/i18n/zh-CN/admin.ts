@@ -119,6 +119,11 @@ export default {
     managerText: "对角色范围为“仅自己的客户”的管理员有效：他们只能看到自己负责的用户。",
     noManager: "不指定",
     managerGiven: "已保存。",
+    erase: "删除个人数据",
+    eraseTitle: "删除 {{name}} 的个人数据？",
+    eraseText:
+      "姓名、邮箱、位置、设备和邮件将永久删除。订单、账本和使用记录匿名保留；操作日志为链式记录，保持不变。",
+    erased: "个人数据已删除。",
     search: "用户名或邮箱开头",
     id: "编号",
     expiry: "租赁到期",
