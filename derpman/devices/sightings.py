@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,8 @@ from derpman.kit.work import UnitOfWork
 
 MAX_WAITING = 200
 """Waiting devices kept per customer: a flood pushes out the oldest, not the database."""
+MAX_OF_NETWORK = 60
+"""Of them from one network, so that a flood pushes out its own and not the device he waits for."""
 TELL_AGAIN_AFTER = timedelta(hours=24)
 PAGE_SECONDS = 12.0
 
@@ -103,12 +105,19 @@ def _record_knocks_of(
 
 
 def _forget_oldest(work: UnitOfWork, user_id: int) -> None:
-    surplus = work.session.scalars(
-        select(Knock.id)
+    waiting = work.session.execute(
+        select(Knock.id, Knock.ip_address)
         .where(Knock.user_id == user_id, Knock.status == KnockStatus.WAITING)
         .order_by(Knock.last_at.desc())
-        .offset(MAX_WAITING)
     ).all()
+    kept: Counter[str | None] = Counter()
+    surplus: list[int] = []
+    for knock_id, address in waiting:
+        network = anomalies.network_of(address)
+        if kept.total() >= MAX_WAITING or kept[network] >= MAX_OF_NETWORK:
+            surplus.append(knock_id)
+        else:
+            kept[network] += 1
     if surplus:
         work.session.execute(delete(Knock).where(Knock.id.in_(surplus)))
 

@@ -262,7 +262,12 @@ def test_a_flood_of_keys_pushes_out_the_oldest_only(
 ) -> None:
     for batch in range(3):
         reports = [
-            {"relay": relays[0].id, "key": key(1 + batch * 100 + n), "address": "::1", "count": 1}
+            {
+                "relay": relays[0].id,
+                "key": key(1 + batch * 100 + n),
+                "address": f"198.51.{n}.1",
+                "count": 1,
+            }
             for n in range(100)
         ]
         edge(sightings.record_knocks, server_id=relays[0].server_id, knocks=reports)
@@ -271,6 +276,27 @@ def test_a_flood_of_keys_pushes_out_the_oldest_only(
     assert len(waiting) == sightings.MAX_WAITING
     assert key(1) not in waiting
     assert key(300) in waiting
+
+
+def test_a_flood_from_one_network_pushes_out_its_own_only(
+    edge: Edge, carl: Person, relays: list[Placement], clock: MovableClock
+) -> None:
+    knock(edge, relays[0], 1)  # the device that he waits for, from elsewhere
+    for batch in range(3):
+        clock.advance(seconds=1)
+        reports = [
+            {
+                "relay": relays[0].id,
+                "key": key(100 + batch * 100 + n),
+                "address": f"203.0.113.{n}",
+                "count": 1,
+            }
+            for n in range(100)
+        ]
+        edge(sightings.record_knocks, server_id=relays[0].server_id, knocks=reports)
+    waiting = {one.node_key for one in knocks(edge, carl)}
+    assert key(1) in waiting
+    assert len(waiting) == 1 + sightings.MAX_OF_NETWORK
 
 
 def snapshot(relay: Placement, *keys: int, whole: bool = True) -> dict[str, object]:

@@ -129,6 +129,39 @@ func TestFloodOfKeysIsBounded(t *testing.T) {
 	}
 }
 
+func TestFloodFromOneNetworkKeepsNobodyElseOut(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "journal"))
+	for i := range 60_000 { // a minute of a thousand made-up keys per second, from one network each way
+		at := noon.Add(time.Duration(i) * time.Millisecond)
+		j.Knock(1, "nodekey:four"+strconv.Itoa(i), "192.0.2."+strconv.Itoa(i%250), at)
+		j.Knock(1, "nodekey:six"+strconv.Itoa(i), "2001:db8:1:"+strconv.Itoa(i%9000)+"::1", at)
+		if i%1000 == 999 {
+			j.Knock(1, "nodekey:real"+strconv.Itoa(i), "198.51.100.1", at)
+		}
+	}
+	kinds := map[string]int{}
+	for key := range j.knocks[1].byKey {
+		kinds[strings.TrimRight(key, "0123456789")]++
+	}
+	if kinds["nodekey:real"] != 60 || kinds["nodekey:four"] > 125 || kinds["nodekey:six"] > 125 {
+		t.Fatalf("%v", kinds)
+	}
+	if n := len(j.knocks[1].networks); n != 3 {
+		t.Fatalf("%d networks", n)
+	}
+}
+
+func TestNetworksOfAFloodAreBounded(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "journal"))
+	for i := range 5 * mostNetworks {
+		address := "10." + strconv.Itoa(i/256) + "." + strconv.Itoa(i%256) + ".1"
+		j.Knock(1, "nodekey:"+strconv.Itoa(i), address, noon.Add(time.Duration(i)*time.Millisecond))
+	}
+	if n := len(j.knocks[1].networks); n > mostNetworks {
+		t.Fatalf("%d networks", n)
+	}
+}
+
 func TestEachKindIsBoundedByItself(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "journal"))
 	j.Removed(9)
