@@ -23,6 +23,8 @@ from derpman.users import service as users
 
 LIFE = timedelta(days=32)
 ROTATE_AFTER = timedelta(days=29)
+LATE = timedelta(hours=12)
+"""Who is later than this with the next version leaves its customer the whole overlap."""
 """When the next version is made by itself."""
 NO_GRACE = timedelta(0)
 
@@ -198,6 +200,30 @@ def current(work: UnitOfWork, *, user_id: int) -> AclVersion | None:
         .order_by(AclVersion.number.desc())
         .limit(1)
     )
+
+
+def leave_overlap(work: UnitOfWork, *, user_id: int, running_since: datetime) -> None:
+    """Let the version in force last as long as a customer needs who is told only now of the next.
+
+    So it is after the panel was away for days, or the customer was suspended; not when he came
+    back from an ended rental himself.
+    """
+    version = current(work, user_id=user_id)
+    if version is None:
+        return
+    due_at = version.created_at + ROTATE_AFTER
+    if work.now > due_at + LATE and running_since <= due_at:
+        version.expires_at = max(version.expires_at, work.now + LIFE - ROTATE_AFTER)
+        work.session.flush()
+
+
+def after_suspension(work: UnitOfWork, *, user_id: int, running_since: datetime) -> None:
+    """Have a customer's version go on after a suspension; a next one that is late is due now."""
+    leave_overlap(work, user_id=user_id, running_since=running_since)
+    version = current(work, user_id=user_id)
+    if version is not None and version.created_at + ROTATE_AFTER <= work.now:
+        version.due_at = work.now  # it was put off while he was suspended
+        work.session.flush()
 
 
 def get(work: UnitOfWork, version_id: int) -> AclVersion:

@@ -45,9 +45,6 @@ TRY_AGAIN = timedelta(minutes=10)
 PATIENCE = timedelta(minutes=5)
 """So long a new relay may take to serve before another place is tried for it."""
 MOST_TRIES = 3
-OVERLAP = acl.LIFE - acl.ROTATE_AFTER
-LATE = timedelta(hours=12)
-"""Who is later than this with the next version leaves its customer the whole overlap."""
 
 
 def enqueue_due(work: UnitOfWork, *, version_id: int) -> AclRotation | None:
@@ -278,7 +275,7 @@ def finish(work: UnitOfWork, *, rotation_id: int) -> bool:
 
 
 def _issue(work: UnitOfWork, rotation: AclRotation, rental: Rental) -> None:
-    _leave_the_whole_overlap(work, rental)
+    acl.leave_overlap(work, user_id=rental.user_id, running_since=rental.started_at)
     actor = replace(work.actor, name=rotation.actor_name, ip=rotation.ip_address)
     version = acl.issue(
         replace(work, actor=actor),
@@ -290,21 +287,6 @@ def _issue(work: UnitOfWork, rotation: AclRotation, rental: Rental) -> None:
     rotation.version_id = version.id
     _close(work, rotation, "finish")
     alerts.resolve_alert(work, alert_type=FAILED, object_key=str(rental.user_id))
-
-
-def _leave_the_whole_overlap(work: UnitOfWork, rental: Rental) -> None:
-    """Let the version in force last as long as a customer needs who is told only now.
-
-    So it is after the panel was away for days, or the customer was suspended; not when he came
-    back from an ended rental himself.
-    """
-    version = acl.current(work, user_id=rental.user_id)
-    if version is None:
-        return
-    due_at = version.created_at + acl.ROTATE_AFTER
-    if work.now > due_at + LATE and rental.started_at <= due_at:
-        version.expires_at = max(version.expires_at, work.now + OVERLAP)
-        work.session.flush()
 
 
 def _queued(work: UnitOfWork, rental: Rental, *, reason: str, is_new_ports: bool) -> AclRotation:

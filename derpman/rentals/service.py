@@ -172,6 +172,7 @@ def reinstate_user(work: UnitOfWork, *, user_id: int) -> None:
         rental.status = next_state(TRANSITIONS, rental.status, "reinstate")
         work.session.flush()
         containers.start(work, rental_id=rental.id)
+        acl.after_suspension(work, user_id=user_id, running_since=rental.started_at)
         logs.record_history(work, user_id=user_id, kind="rental.reinstated", rental_id=rental.id)
     work.emit(UserReinstated(user_id=user_id))
 

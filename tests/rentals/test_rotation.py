@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from derpman.acl import queries as acl_queries
+from derpman.acl import service as acl
 from derpman.acl import usage
 from derpman.acl.states import RotationStatus
 from derpman.alerts.models import SystemAlert
@@ -100,6 +101,31 @@ def test_suspended_customer_is_left_alone_and_has_the_whole_overlap_when_he_is_b
     life.sweep()
     assert [one.generation for one in life.placements()] == [2, 2, 2]
     assert seen(mails, carl) == ["acl_rotated", "acl_ended"]
+
+
+def test_who_was_suspended_past_the_end_of_his_acl_has_it_back_at_once_and_the_next_one_begun(
+    life: Life, carl: Person
+) -> None:
+    life.clock.advance(days=28)
+    life.edge(service.suspend_user, user_id=carl.id, reason="abuse")
+    for _ in range(5):
+        life.clock.advance(days=1)
+        life.sweep()  # each puts it off
+    life.clock.advance(seconds=30)
+    life.edge(service.reinstate_user, user_id=carl.id)
+    version = life.edge.read(acl.offered, user_id=carl.id)
+    assert version.expires_at == life.clock.now + timedelta(days=3)
+    life.sweep()
+    assert {one.generation for one in life.placements()} == {1, 2}
+
+
+def test_who_was_suspended_before_his_acl_was_due_keeps_its_times(life: Life, carl: Person) -> None:
+    before = life.current()
+    life.clock.advance(days=10)
+    life.edge(service.suspend_user, user_id=carl.id, reason="abuse")
+    life.clock.advance(days=2)
+    life.edge(service.reinstate_user, user_id=carl.id)
+    assert (life.current().expires_at, life.current().due_at) == (before.expires_at, before.due_at)
 
 
 def test_rental_that_ends_in_the_middle_leaves_nothing(life: Life, carl: Person) -> None:
