@@ -29,6 +29,7 @@ from derpman.containers.models import Placement, PortClaim
 from derpman.containers.states import Wanted
 from derpman.finance import service as finance
 from derpman.finance.models import Plan
+from derpman.kit import outbox
 from derpman.kit.db import engine_for
 from derpman.kit.dispatch import Dispatcher
 from derpman.kit.outbox import Delivery, DeliveryStatus
@@ -236,6 +237,8 @@ class Year:
         def send(task: str, delivery_id: int) -> None:
             if task.startswith(FOLLOWED):
                 self.app.tasks[task](delivery_id)
+            else:  # nobody here does it: it would be handed over again and again
+                self.run(_set_aside, delivery_id)
 
         while Dispatcher(self.system.edge(), NoWake(), send).dispatch_due():
             pass
@@ -487,6 +490,10 @@ class Year:
         slots = self.run.read(_named, customer.id, mine)
         if slots != [1, 2, 3]:
             self.early.append(f"{customer.id} at {self.now}: slots {slots}")
+
+
+def _set_aside(work: UnitOfWork, delivery_id: int) -> None:
+    outbox.finish(work.session, delivery_id, work.now)
 
 
 def _add_servers(work: UnitOfWork) -> list[int]:
