@@ -43,6 +43,7 @@ from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
 from derpman.logs.routes import router as logs_router
+from derpman.monitoring.routes import router as monitoring_router
 from derpman.notifications.channel_routes import router as channels_router
 from derpman.notifications.routes import router as notifications_router
 from derpman.notifications.template_routes import router as templates_router
@@ -103,6 +104,7 @@ ROUTERS: list[APIRouter] = [
     factor_admin_router,
     personal_router,
     role_router,
+    monitoring_router,
     messages_router,
     notifications_router,
     templates_router,

@@ -112,6 +112,7 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute="13"),
     },
     "expire unused serials": {"task": "serials.expire_unused", "schedule": 60},
+    "measure": {"task": "monitoring.measure", "schedule": 30},
     "forget old metrics": {"task": "monitoring.forget_old", "schedule": crontab(minute="52")},
     "ask payment gateways": {"task": "finance.ask_gateways", "schedule": 5},
     "close unpaid orders": {"task": "finance.expire_orders", "schedule": 15},

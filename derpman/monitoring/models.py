@@ -1,4 +1,4 @@
-"""The tables of metrics: every value, and the hours they are summed up in."""
+"""The tables of metrics: every value, and the spans they are summed up in as they come."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from derpman.kit.db import Base
 from derpman.kit.types import Id, UtcDateTime
 
+SYSTEM = 0
+"""In sums, the server of metrics that are of the system itself."""
+
 
 class MonitoringLog(Base):
-    """One value of one metric of one server at one instant."""
+    """One value of one metric of one server, or of the system itself, at one instant."""
 
     __tablename__ = "monitoring_logs"
     __table_args__ = (
@@ -20,20 +23,36 @@ class MonitoringLog(Base):
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    server_id: Mapped[int] = mapped_column(ForeignKey("servers.id"))
+    server_id: Mapped[int | None] = mapped_column(ForeignKey("servers.id"))
+    """Empty: the system itself."""
     metric: Mapped[str] = mapped_column(String(64))
     value: Mapped[float] = mapped_column()
     timestamp: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class MonitoringFive(Base):
+    """The values of one metric within five minutes."""
+
+    __tablename__ = "monitoring_fives"
+    __table_args__ = (Index("ix_monitoring_fives_at", "at"),)
+
+    server_id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    """`SYSTEM` for the system itself."""
+    metric: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    samples: Mapped[int] = mapped_column()
+    total: Mapped[float] = mapped_column()
+    most: Mapped[float] = mapped_column()
+
+
 class MonitoringHour(Base):
-    """The values of one metric of one server within one hour, summed up as they come."""
+    """The values of one metric within one hour."""
 
     __tablename__ = "monitoring_hours"
+    __table_args__ = (Index("ix_monitoring_hours_hour_at", "hour_at"),)
 
-    server_id: Mapped[int] = mapped_column(
-        ForeignKey("servers.id"), primary_key=True, autoincrement=False
-    )
+    server_id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    """`SYSTEM` for the system itself."""
     metric: Mapped[str] = mapped_column(String(64), primary_key=True)
     hour_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     samples: Mapped[int] = mapped_column()

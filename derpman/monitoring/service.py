@@ -10,22 +10,29 @@ from sqlalchemy import delete, insert, select
 
 from derpman.kit.db import Merge, upsert
 from derpman.kit.work import UnitOfWork
-from derpman.monitoring.models import MonitoringHour, MonitoringLog
+from derpman.monitoring.models import SYSTEM, MonitoringFive, MonitoringHour, MonitoringLog
 
 PANEL = "latency.panel"
 """`latency.panel.node|tcp|tls|stun`, and `latency.server.<id>.tcp|stun`, in milliseconds."""
 ROWS = 1000
-KEEP = timedelta(days=30)
+FIVE_MINUTES = 5
+KEEP = timedelta(days=2)
+KEEP_FIVES = timedelta(days=14)
+KEEP_HOURS = timedelta(days=400)
 FORGET_AT_ONCE = 5000
+MERGED = {"samples": Merge.ADD, "total": Merge.ADD, "most": Merge.MOST}
 
 
 @dataclass(frozen=True)
 class Sample:
     """One value that was measured."""
 
-    server_id: int
+    server_id: int | None
+    """None: of the system itself."""
     metric: str
     value: float
+    is_counted: bool = False
+    """A counter's reading, from which rates are reckoned: means of it say nothing."""
 
 
 def seen_by(observer_id: int, what: str) -> str:
@@ -34,7 +41,7 @@ def seen_by(observer_id: int, what: str) -> str:
 
 
 def record(work: UnitOfWork, samples: Sequence[Sample]) -> None:
-    """Write values down, and into their hours: two statements for each thousand."""
+    """Write values down, and into their spans: three statements for each thousand."""
     rows = [
         {
             "server_id": one.server_id,
@@ -46,20 +53,24 @@ def record(work: UnitOfWork, samples: Sequence[Sample]) -> None:
     ]
     for start in range(0, len(rows), ROWS):
         work.session.execute(insert(MonitoringLog), rows[start : start + ROWS])
-    hours: dict[tuple[int, str], list[float]] = {}
+    sums: dict[tuple[int, str], list[float]] = {}
     for one in samples:
-        hours.setdefault((one.server_id, one.metric), []).append(one.value)
-    hour_at = hour_of(work.now)
-    upsert(
-        work.session,
-        MonitoringHour,
-        ("server_id", "metric", "hour_at"),
-        {"samples": Merge.ADD, "total": Merge.ADD, "most": Merge.MOST},
-        [
-            (server_id, metric, hour_at, len(found), float(sum(found)), float(max(found)))
-            for (server_id, metric), found in hours.items()
-        ],
-    )
+        if not one.is_counted:
+            sums.setdefault((one.server_id or SYSTEM, one.metric), []).append(one.value)
+    for table, column, at in (
+        (MonitoringFive, "at", five_of(work.now)),
+        (MonitoringHour, "hour_at", hour_of(work.now)),
+    ):
+        upsert(
+            work.session,
+            table,
+            ("server_id", "metric", column),
+            MERGED,
+            [
+                (server_id, metric, at, len(found), float(sum(found)), float(max(found)))
+                for (server_id, metric), found in sums.items()
+            ],
+        )
 
 
 def hour_of(instant: datetime) -> datetime:
@@ -67,8 +78,17 @@ def hour_of(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
+def five_of(instant: datetime) -> datetime:
+    """Return when the five minutes of an instant began."""
+    minute = instant.minute - instant.minute % FIVE_MINUTES
+    return instant.replace(minute=minute, second=0, microsecond=0)
+
+
 def forget_old(work: UnitOfWork) -> int:
-    """Delete a batch of values older than 30 days, whose hours stay; return how many."""
+    """Delete a batch of what is older than it is kept; return how many values went.
+
+    Values are kept for two days, five minutes for two weeks, hours for 400 days.
+    """
     ids = work.session.scalars(
         select(MonitoringLog.id)
         .where(MonitoringLog.timestamp < work.now - KEEP)
@@ -77,4 +97,9 @@ def forget_old(work: UnitOfWork) -> int:
     ).all()
     if ids:
         work.session.execute(delete(MonitoringLog).where(MonitoringLog.id.in_(ids)))
+    else:  # sums are few beside them
+        fives = delete(MonitoringFive).where(MonitoringFive.at < work.now - KEEP_FIVES)
+        work.session.execute(fives)
+        hours = delete(MonitoringHour).where(MonitoringHour.hour_at < work.now - KEEP_HOURS)
+        work.session.execute(hours)
     return len(ids)
