@@ -15,6 +15,7 @@ import { Job } from "./Job";
 import { ServerActions } from "./ServerActions";
 import { ServerLog } from "./ServerLog";
 import { Month } from "./ServersPage";
+import { Trends } from "./Trends";
 
 /** One server: what it is, what is done on it, what it carries. */
 export function ServerPage() {
@@ -60,6 +61,7 @@ export function ServerPage() {
                 ended={() => client.invalidateQueries({ queryKey: key })}
               />
             )}
+            <Trends id={id} />
             <Traffic id={id} />
             <ServerLog id={id} />
           </>

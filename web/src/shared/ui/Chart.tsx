@@ -1,40 +1,42 @@
-import { BarChart } from "echarts/charts";
+import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { type EChartsCoreOption, init, use as register } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { useEffect, useRef } from "react";
 import { useAppearance } from "./theme";
 
-register([BarChart, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer]);
+register([BarChart, LineChart, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer]);
 
 export interface Series {
   name: string;
-  values: number[];
+  /** One for each time; null where nothing is known. */
+  values: (number | null)[];
 }
 
-/** Bars over time. The figures stand in a table beside it for whoever cannot see it. */
+/** Bars or lines over time. The figures stand in a table beside it for whoever cannot see it. */
 export default function Chart(props: {
   times: string[];
   series: Series[];
   format: (value: number) => string;
   label: string;
+  lines?: boolean;
 }) {
   const place = useRef<HTMLDivElement>(null);
   const { appearance } = useAppearance();
-  const { times, series, format } = props;
+  const { times, series, format, lines = false } = props;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the colours are read where it is drawn
   useEffect(() => {
     const element = place.current;
     if (!element) return;
     const chart = init(element);
-    chart.setOption(optionOf(times, series, format));
+    chart.setOption(optionOf(times, series, format, lines));
     const watch = new ResizeObserver(() => chart.resize());
     watch.observe(element);
     return () => {
       watch.disconnect();
       chart.dispose();
     };
-  }, [times, series, format, appearance]);
+  }, [times, series, format, lines, appearance]);
   return (
     <div ref={place} role="img" aria-label={props.label} style={{ width: "100%", height: 300 }} />
   );
@@ -46,6 +48,7 @@ function optionOf(
   times: string[],
   series: Series[],
   format: (value: number) => string,
+  lines: boolean,
 ): EChartsCoreOption {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
@@ -74,11 +77,12 @@ function optionOf(
       splitLine: { lineStyle: { color: colour("--line") } },
     },
     series: series.map((one) => ({
-      type: "bar",
+      type: lines ? "line" : "bar",
       name: one.name,
       data: one.values,
-      barMaxWidth: 28,
-      itemStyle: { borderRadius: [3, 3, 0, 0] },
+      ...(lines
+        ? { showSymbol: false, lineStyle: { width: 2 } }
+        : { barMaxWidth: 28, itemStyle: { borderRadius: [3, 3, 0, 0] } }),
     })),
   };
 }

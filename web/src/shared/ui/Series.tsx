@@ -2,6 +2,7 @@ import { Select, Skeleton } from "antd";
 import { lazy, Suspense, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { bytes } from "@/shared/format/format";
+import type { Series } from "./Chart";
 
 const Chart = lazy(() => import("./Chart"));
 export const SPANS = ["hour-48", "hour-168", "day-30", "day-90", "day-365"] as const;
@@ -53,10 +54,24 @@ export function SizeChart(props: {
     () => names.map((name, at) => ({ name, values: rows.map((one) => one.values[at] ?? 0) })),
     [names, rows],
   );
+  return <TimedChart times={times} series={series} format={bytes} label={t("usage.chart")} />;
+}
+
+/** A chart over time, and its figures as a table for whoever cannot see it. */
+export function TimedChart(props: {
+  times: string[];
+  series: Series[];
+  format: (value: number) => string;
+  label: string;
+  lines?: boolean;
+}) {
+  const { t } = useTranslation();
+  const { times, series, format } = props;
+  const shown = (value: number | null | undefined) => (value == null ? "—" : format(value));
   return (
     <>
       <Suspense fallback={<Skeleton.Node active style={{ width: "100%", height: 300 }} />}>
-        <Chart times={times} series={series} format={bytes} label={t("usage.chart")} />
+        <Chart {...props} />
       </Suspense>
       <table className="visually-hidden">
         <caption>{t("usage.chartTable")}</caption>
@@ -65,8 +80,8 @@ export function SizeChart(props: {
             // biome-ignore lint/suspicious/noArrayIndexKey: rows of time never move
             <tr key={at}>
               <th scope="row">{time}</th>
-              {names.map((name, which) => (
-                <td key={name}>{bytes(rows[at]?.values[which] ?? 0)}</td>
+              {series.map((one) => (
+                <td key={one.name}>{shown(one.values[at])}</td>
               ))}
             </tr>
           ))}
