@@ -192,7 +192,7 @@ def test_latencies_are_written_for_panel_and_servers(
     inserts = [text for text in statements if "INSERT INTO monitoring_" in text]
     rows = world.edge.read(lambda work: work.session.scalar(select(func.count(MonitoringLog.id))))
     assert rows == 4 + 4 * 3 * 2
-    assert len(inserts) == 2
+    assert len(inserts) == 3
 
 
 def test_everybody_is_looked_at_by_at_most_five(add_server: AddServer, edge: Any) -> None:
