@@ -42,6 +42,8 @@ export default function Chart(props: {
   );
 }
 
+/** So few points are drawn as such: a line needs two. */
+const FEW = 30;
 const COLOURS = ["--primary", "--warn"];
 
 function optionOf(
@@ -81,7 +83,7 @@ function optionOf(
       name: one.name,
       data: one.values,
       ...(lines
-        ? { showSymbol: false, lineStyle: { width: 2 } }
+        ? { showSymbol: times.length < FEW, lineStyle: { width: 2 } }
         : { barMaxWidth: 28, itemStyle: { borderRadius: [3, 3, 0, 0] } }),
     })),
   };
