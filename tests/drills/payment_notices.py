@@ -68,13 +68,15 @@ class Scene:
             )
         return order
 
-    def notices_of(self, order: Order) -> list[Notice]:
-        """Return good notices of an order, and as many that are not."""
+    def notices_of(self, order: Order) -> list[Callable[[], Notice]]:
+        """Return what makes good notices of an order, and many that are not.
+
+        Each is made when it is sent: one of WeChat's is refused after five minutes.
+        """
         kinds = self._alipay(order) if order.method is Method.ALIPAY else self._wechat(order)
-        good = [kinds["good"](), kinds["good"]()]
         names = [name for name in kinds if name != "good"]
-        bad = [kinds[name]() for name in self.drill.random.choices(names, k=PER_ORDER - 2)]
-        return good + bad
+        bad = [kinds[name] for name in self.drill.random.choices(names, k=PER_ORDER - 2)]
+        return [kinds["good"], kinds["good"], *bad]
 
     def _alipay(self, order: Order) -> dict[str, Callable[[], Notice]]:
         def make(kind: str, *, is_good: bool = False, **more: Any) -> Callable[[], Notice]:
@@ -156,7 +158,7 @@ def play(drill: Drill) -> None:
         closed = set(drill.random.sample(range(count), count // 5))
         for number in closed:
             there.edge(orders.cancel, order_id=placed[number].id)
-    notices = [notice for order in placed for notice in scene.notices_of(order)]
+    notices = [make for order in placed for make in scene.notices_of(order)]
     drill.random.shuffle(notices)
     url, process = there.serve()
     drill.finally_(process.kill)
@@ -167,7 +169,8 @@ def play(drill: Drill) -> None:
         drill.step(f"send {len(notices)} notices"),
         httpx.Client(base_url=url, timeout=60) as client,
     ):
-        for notice in notices:
+        for make in notices:
+            notice = make()
             path = f"/api/finance/notify/{notice.method}"
             answer = client.post(path, content=notice.body, headers=notice.headers)
             is_right = (
