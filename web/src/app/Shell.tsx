@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import { Prover } from "@/shared/auth/proof";
+import { rightsQuery } from "@/shared/auth/rights";
 import { isStaff, meQuery } from "@/shared/auth/session";
 import { homeKey, overviewKey } from "@/shared/live/keys";
 import { useLive } from "@/shared/live/useLive";
@@ -25,10 +26,11 @@ export function Shell() {
   const main = useRef<HTMLElement>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
   const staff = isStaff(me);
-  const live = useLive(
-    me ? (staff ? "/api/admin/live" : "/api/user/live") : null,
-    staff ? overviewKey : homeKey,
-    () => client.invalidateQueries({ queryKey: meQuery.queryKey }),
+  const { data: rights } = useQuery({ ...rightsQuery, enabled: me?.role === "admin" });
+  const seesAll = me?.role === "super_admin" || (rights && !rights.has_own_only);
+  const stream = staff ? seesAll && "/api/admin/live" : me && "/api/user/live";
+  const live = useLive(stream || null, staff ? overviewKey : homeKey, () =>
+    client.invalidateQueries({ queryKey: meQuery.queryKey }),
   );
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page is what it waits for
   useEffect(() => setOpen(false), [path]);
@@ -65,9 +67,11 @@ export function Shell() {
             onClick={() => setOpen(true)}
           />
           <span className="grow" role="status">
-            <State tone={TONES[live] ?? "off"}>
-              <span className="small muted">{t(`live.${live}`)}</span>
-            </State>
+            {stream && (
+              <State tone={TONES[live] ?? "off"}>
+                <span className="small muted">{t(`live.${live}`)}</span>
+              </State>
+            )}
           </span>
           <Appearances />
           <Tongue />
