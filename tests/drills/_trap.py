@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.system.processes import run
@@ -36,28 +35,19 @@ def own_every_address() -> None:
     run(["ip", "-6", "route", "add", "local", "::/0", "dev", "lo"])
 
 
-class Watch:
-    """Notes where connections were begun to, in order."""
+class Listener:
+    """Hears what comes to its socket, in a thread, until it is left."""
 
-    def __init__(self) -> None:
-        self.begun: list[Place] = []
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
-        self._socket.bind(("lo", 0))
+    _socket: socket.socket
+
+    def __enter__(self) -> Self:
         self._socket.settimeout(0.2)
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ends.set()
         self._thread.join(5)
         self._socket.close()
@@ -65,9 +55,25 @@ class Watch:
     def _run(self) -> None:
         while not self._ends.is_set():
             with contextlib.suppress(TimeoutError):
-                packet, source = self._socket.recvfrom(256)
-                if source[2] == socket.PACKET_OUTGOING and (place := first_packet(packet)):
-                    self.begun.append(place)
+                self._hear()
+
+    def _hear(self) -> None:
+        raise NotImplementedError
+
+
+class Watch(Listener):
+    """Notes where connections were begun to, in order."""
+
+    def __init__(self) -> None:
+        self.begun: list[Place] = []
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+        self._socket.bind(("lo", 0))
+
+    def _hear(self) -> None:
+        packet, source = self._socket.recvfrom(256)
+        if source[2] == socket.PACKET_OUTGOING and (place := first_packet(packet)):
+            self.begun.append(place)
 
 
 def first_packet(packet: bytes) -> Place | None:
@@ -86,7 +92,7 @@ def first_packet(packet: bytes) -> Place | None:
 
 
 @dataclass
-class Names:
+class Names(Listener):
     """A name server on every address, whose names may mean something else each time."""
 
     records: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -98,27 +104,11 @@ class Names:
     def __enter__(self) -> Self:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("0.0.0.0", 53))  # a namespace of its own
-        self._socket.settimeout(0.2)
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ends.set()
-        self._thread.join(5)
-        self._socket.close()
-
-    def _run(self) -> None:
-        while not self._ends.is_set():
-            with contextlib.suppress(TimeoutError):
-                query, back = self._socket.recvfrom(512)
-                self._socket.sendto(self._answer(query), back)
+    def _hear(self) -> None:
+        query, back = self._socket.recvfrom(512)
+        self._socket.sendto(self._answer(query), back)
 
     def _answer(self, query: bytes) -> bytes:
         """Answer one question of the form that resolvers send (RFC 1035, 4.1)."""
