@@ -37,7 +37,7 @@ from derpman.finance.routes import router as finance_router
 from derpman.ha.routes import monitoring_router as load_router
 from derpman.ha.routes import router as ha_router
 from derpman.ha.routes import server_router as ha_server_router
-from derpman.kit import http, machines, memory, places, puzzles, site
+from derpman.kit import broker, http, machines, memory, places, puzzles, requests, site
 from derpman.kit.errors import OutOfScope
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
@@ -47,6 +47,9 @@ from derpman.monitoring.routes import router as monitoring_router
 from derpman.notifications.channel_routes import router as channels_router
 from derpman.notifications.routes import router as notifications_router
 from derpman.notifications.template_routes import router as templates_router
+from derpman.pages.health import Readiness
+from derpman.pages.metrics import Installation
+from derpman.pages.operating_routes import router as operating_router
 from derpman.pages.personal_routes import router as personal_router
 from derpman.pages.routes import home_router, staff_router
 from derpman.pages.serial_routes import router as chain_router
@@ -60,14 +63,13 @@ from derpman.rentals.routes import router as rentals_router
 from derpman.serials.routes import router as serials_router
 from derpman.servers.routes import router as servers_router
 from derpman.servers.upgrade_routes import router as upgrades_router
-from derpman.settings import Settings
 from derpman.tailnets.routes import router as tailnets_router
 from derpman.traffic.routes import router as traffic_router
 from derpman.users import managing
 from derpman.users.errors import UserNotFound
 from derpman.users.message_routes import router as messages_router
 from derpman.users.routes import router as users_router
-from derpman.wiring import System, assemble
+from derpman.wiring import System
 
 ROUTERS: list[APIRouter] = [
     ha_router,
@@ -112,6 +114,7 @@ ROUTERS: list[APIRouter] = [
     alerts_router,
     rules_router,
     logs_router,
+    operating_router,
 ]
 
 DESCRIPTION = """Rent out private Tailscale DERP relays.
@@ -241,6 +244,7 @@ def create_app(system: System) -> FastAPI:
     app.state.offers = Offers(system.edge(), grace=timedelta(days=system.settings.acl_grace_days))
     app.state.live = live
     app.state.figures = Figures()
+    _install_operating(app, system)
     http.install_errors(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -250,6 +254,12 @@ def create_app(system: System) -> FastAPI:
     return app
 
 
-def app_of_process() -> FastAPI:
-    """Return the application for this process, from its environment."""
-    return create_app(assemble(Settings()))
+def _install_operating(app: FastAPI, system: System) -> None:
+    """Give the application what `/readyz` and `/metrics` tell."""
+    settings = system.settings
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    app.state.readiness = Readiness(system.engine, redis_url)
+    app.state.metrics_token = settings.metrics_token
+    registry = app.state.registry = requests.new_registry()
+    registry.register(Installation(system.edge(), broker.depth_of(redis_url, settings.data_dir)))
+    app.add_middleware(requests.RequestMeter, registry=registry)

@@ -111,23 +111,31 @@ def run(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port, for several processes.")
+    ] = None,
+) -> None:
     """Start one API process."""
     import uvicorn
 
+    from derpman.api import create_app
+    from derpman.kit import serving
+
     system = _system("api")
     settings = system.settings
-    uvicorn.run(
-        "derpman.api:app_of_process",
-        factory=True,
+    web = create_app(system)
+    config = uvicorn.Config(
+        web,
         host=settings.listen_host,
-        port=settings.listen_port,
+        port=port or settings.listen_port,
         proxy_headers=False,  # kit.http believes listed proxies only
         server_header=False,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=serving.LONGEST_ANSWER_SECONDS,
     )
+    serving.GentleServer(config, web.state.live.cut).run(serving.handed_over() or None)
 
 
 def _worker_children() -> list[Child]:

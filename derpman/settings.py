@@ -212,6 +212,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Days the operation log is kept; 0: for ever. Its chain stays whole.",
     )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="What Prometheus shows to read `/metrics`, and Alertmanager to hand alerts "
+        "over. Empty: nobody may.",
+    )
     support_contact: str = Field(
         default="the administrators",
         description="Whom a suspended user is told to ask: an address, a number, a sentence.",

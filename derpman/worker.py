@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from derpman.devices.sightings import PresenceBook
 from derpman.ha.mover import Mover
 from derpman.ha.probing import Prober
 from derpman.ha.service import Limits
-from derpman.kit import folder_queue
+from derpman.kit import broker, folder_queue, turn
 from derpman.kit.dispatch import Dispatcher, resume
 from derpman.kit.errors import Unavailable
 from derpman.kit.work import UnitOfWork
@@ -155,14 +156,15 @@ def celery_app(system: System) -> Celery:
     )
     if settings.is_embedded:
         folder_queue.register()
-        app.conf.broker_transport_options = _folders(settings.data_dir / "broker")
+        app.conf.broker_transport_options = _folders(settings.data_dir)
     app.set_default()
     return app
 
 
-def _folders(root: Path) -> dict[str, Any]:
+def _folders(data_dir: Path) -> dict[str, Any]:
     """Return the folder broker of the embedded default; losing it loses no work, only time."""
-    queue, control = root / "queue", root / "control"
+    queue = broker.queue_folder(data_dir)
+    control = queue.with_name("control")
     for folder in (queue, control):
         folder.mkdir(parents=True, exist_ok=True)
     return {
@@ -192,8 +194,17 @@ def run_tasks(system: System) -> None:
 
 
 def run_beat(system: System) -> None:
-    """Send the sweeps of the timetable until a signal."""
+    """Send the sweeps of the timetable until a signal, when it is this process's turn."""
+    settings = system.settings
+    if settings.redis_url is None:
+        turn.wait_for_file(settings.data_dir / "beat.lock")
+    else:
+        turn.RedisTurn(settings.redis_url.get_secret_value(), "beat", _end_this_process).wait()
     celery_app(system).start(["beat", f"--loglevel={system.settings.log_level}", "--pidfile="])
+
+
+def _end_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run_dispatcher(system: System) -> None:

@@ -74,9 +74,18 @@ class Live:
             for stream, may in zip(streams, allowed, strict=True):
                 if not may:
                     stream.has_ended = True
-            for topic in list(self._topics.values()):
-                async with topic.changed:
-                    topic.changed.notify_all()
+            await self._tell()
+
+    async def cut(self) -> None:
+        """Close every stream, because the process ends; browsers come back to another."""
+        for stream in self._streams:
+            stream.is_cut = True
+        await self._tell()
+
+    async def _tell(self) -> None:
+        for topic in list(self._topics.values()):
+            async with topic.changed:
+                topic.changed.notify_all()
 
     async def _watch(
         self, name: str, fetch: Fetch, stream: _Stream
@@ -88,7 +97,7 @@ class Live:
         seen = 0
 
         def is_new() -> bool:
-            return topic.version > seen or stream.has_ended
+            return topic.version > seen or stream.has_ended or stream.is_cut
 
         try:
             while True:
@@ -96,6 +105,8 @@ class Live:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(KEEPALIVE_SECONDS):
                             await topic.changed.wait_for(is_new)
+                if stream.is_cut:
+                    return
                 if stream.has_ended:
                     yield None
                     return
@@ -164,6 +175,7 @@ class _Stream:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.has_ended = False
+        self.is_cut = False
 
 
 class _Topic:

@@ -12,7 +12,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 NONCE = "__CSP_NONCE__"
 """Stands in the built page where each answer gets a word of its own."""
-NOT_PAGES = ("/api/", "/derp/", "/docs", "/redoc", "/openapi.json", "/static-offline-docs")
+NOT_PAGES = (
+    "/api/",
+    "/derp/",
+    "/docs",
+    "/redoc",
+    "/openapi.json",
+    "/static-offline-docs",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+)
 HASHED = "/assets/"
 FOR_EVER = "public, max-age=31536000, immutable"
 PROTECTION = {

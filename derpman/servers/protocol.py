@@ -144,6 +144,8 @@ class HostStatus(_Message):
     disk_bytes: Count = 0
     net_sent_bytes: Count = 0
     net_received_bytes: Count = 0
+    admitted: Count = 0
+    refused: Count = 0
 
 
 class Snapshot(_Message):

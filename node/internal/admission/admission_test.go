@@ -54,6 +54,12 @@ func TestOnlyListedDevicesWithinTheirTimeAreAllowed(t *testing.T) {
 	if allows(listed) || allows(soon) {
 		t.Error("an expired relay lets in")
 	}
+	stranger := key.NewNode().Public()
+	door.Expect(stranger)
+	allows(stranger)
+	if admitted, refused := table.Answers(); admitted != 2 || refused != 5 {
+		t.Errorf("%d let in and %d refused are counted", admitted, refused)
+	}
 	table.Remove(1)
 	if status, _ := ask(t, s, table.Path(1), question(listed)); status != http.StatusNotFound {
 		t.Errorf("status of a removed relay: %d", status)

@@ -85,6 +85,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := protocol.Now()
 	if allowed, _ := door.Allows(question.NodePublic, now); allowed {
 		answer = yes
+		s.table.admitted.Add(1)
 	} else {
 		s.refused(door, question, now)
 	}
@@ -96,7 +97,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // time is over is none: the customer knows it already.
 func (s *Server) refused(door *Door, question tailcfg.DERPAdmitClientRequest, now time.Time) {
 	device := question.NodePublic
-	if device.IsZero() || door.expected(device) || !door.open.Load() {
+	if device.IsZero() || door.expected(device) {
+		return
+	}
+	s.table.refused.Add(1)
+	if !door.open.Load() {
 		return
 	}
 	if _, listed := door.rules.Load().Devices[device]; listed {

@@ -67,6 +67,12 @@ func (n *Node) changed(cursor string, ids []int64) protocol.Snapshot {
 	return n.report(cursor, generation, relays)
 }
 
+func (n *Node) hostStatus() protocol.HostStatus {
+	status := n.meter.Status()
+	status.Admitted, status.Refused = n.admission.Answers()
+	return status
+}
+
 // report tells of relays as they were wanted at a generation. Both must be
 // read under one lock: a relay that a later wish added is missing here, and
 // beside that wish's generation it would count as gone.
@@ -77,7 +83,7 @@ func (n *Node) report(cursor string, generation int64, relays []*relay.Relay) pr
 		Cursor: page.Cursor, More: page.More, Generation: generation, At: protocol.Now(),
 		Relays:  make([]protocol.RelayStatus, 0, len(relays)),
 		Removed: page.Removed, Knocks: page.Knocks, Events: page.Events, Starts: page.Starts,
-		Host: n.meter.Status(),
+		Host: n.hostStatus(),
 	}
 	for _, r := range relays {
 		snapshot.Relays = append(snapshot.Relays, r.Status())

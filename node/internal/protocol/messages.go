@@ -250,6 +250,8 @@ type HostStatus struct {
 	DiskBytes        int64   `json:"disk_bytes"`
 	NetSentBytes     int64   `json:"net_sent_bytes"`
 	NetReceivedBytes int64   `json:"net_received_bytes"`
+	Admitted         int64   `json:"admitted"`
+	Refused          int64   `json:"refused"`
 }
 
 // Image is one chunk of a signed relay image archive.

@@ -10,6 +10,8 @@ export const errors: Record<string, string> = {
   conflict: "现在不能这样做。",
   state_illegal: "当前状态（{{state}}）不允许此操作（{{action}}）。",
   unavailable: "系统繁忙，请稍后再试。",
+  system_not_ready: "系统尚未就绪：{{missing}}。",
+  system_metrics_token_wrong: "请用 DERPMAN_METRICS_TOKEN 中的令牌访问。",
   too_many: "操作太频繁，请在 {{retry_after_seconds}} 秒后再试。",
   auth_required: "请先登录。",
   auth_forbidden: "您没有权限这样做。",
