@@ -131,6 +131,9 @@ mariadbd mariadb-server everything on MariaDB
 redis-server redis-server Celery with Redis
 initdb postgresql everything on PostgreSQL
 chromium chromium the web pages in a browser
+promtool prometheus alert rules, metrics
+prometheus-alertmanager prometheus-alertmanager alerts on their way
+nginx nginx-light the system behind a proxy
 T
 }
 

@@ -16,6 +16,10 @@ class Text:
 
 
 TEXTS: dict[str, Text] = {
+    "monitored": Text(
+        en="Monitoring says ({name}): {summary}",
+        zh="监控告警（{name}）：{summary_zh}",
+    ),
     "server_unreachable": Text(
         en="Server {server_id} ({region}, {ip}) cannot be reached: {error}",
         zh="服务器 {server_id}（{region}，{ip}）无法连接：{error}",

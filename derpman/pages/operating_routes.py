@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
+from derpman.alerts import outside
+from derpman.alerts.models import Severity
+from derpman.alerts.outside import Outside
 from derpman.kit.errors import Unauthenticated
-from derpman.kit.http import EVERYBODY, Rule, RunPublic
+from derpman.kit.http import EVERYBODY, Rule, RunPublic, gate_of
 from derpman.kit.types import Out
+from derpman.kit.work import SYSTEM
 from derpman.pages.health import Readiness
 
 router = APIRouter(tags=["operating"])
@@ -39,6 +43,41 @@ def by_metrics_token(request: Request) -> None:
 
 
 by_metrics_token.rule = Rule(frozenset(EVERYBODY))  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+
+
+class AlertIn(BaseModel):
+    """One alert, as Alertmanager writes it; what else it writes is not read."""
+
+    status: Literal["firing", "resolved"]
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
+    labels: Annotated[dict[str, str], Field(max_length=64)]
+    annotations: Annotated[dict[str, str], Field(max_length=64)] = {}
+
+    def told(self) -> Outside:
+        severity = self.labels.get("severity", "")
+        summary = self.annotations.get("summary", "")
+        return Outside(
+            fingerprint=self.fingerprint,
+            is_firing=self.status == "firing",
+            name=self.labels.get("alertname", "?")[:100],
+            severity=Severity(severity) if severity in set(Severity) else Severity.WARNING,
+            summary=summary,
+            summary_zh=self.annotations.get("summary_zh", summary),
+        )
+
+
+class AlertmanagerIn(BaseModel):
+    """A message of Alertmanager's webhook, version 4."""
+
+    version: Literal["4"]
+    alerts: Annotated[list[AlertIn], Field(max_length=1000)]
+
+
+class TakenOut(Out):
+    changed: int
+    """How many alerts were opened or closed; the others were known."""
+
+
 ByMetricsToken = Annotated[None, Depends(by_metrics_token)]
 
 
@@ -61,3 +100,10 @@ def show_metrics(request: Request, _token: ByMetricsToken) -> Response:
     """Figures of this process and of the whole installation, as Prometheus reads them."""
     registry: CollectorRegistry = request.app.state.registry
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@router.post("/api/alerts/alertmanager")
+def take_alerts(request: Request, body: AlertmanagerIn, _token: ByMetricsToken) -> TakenOut:
+    """Take over what Alertmanager tells: its alerts stand among ours, and are mailed as ours."""
+    run = gate_of(request).edge(SYSTEM)
+    return TakenOut(changed=run(outside.take, [one.told() for one in body.alerts]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -182,3 +183,54 @@ def test_a_process_without_its_redis_or_database_says_so(system: System) -> None
         answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["error"]["params"] == {"missing": "redis"}
+
+
+ALERT: dict[str, Any] = {
+    "status": "firing",
+    "fingerprint": "0123456789abcdef",
+    "labels": {"alertname": "ApiSlow", "severity": "warning", "instance": "a"},
+    "annotations": {"summary": "One of a hundred is slow", "summary_zh": "请求缓慢"},
+    "startsAt": "2026-01-01T00:00:00Z",
+}
+
+
+def bring(client: TestClient, *alerts: dict[str, Any], token: str = TOKEN) -> Any:
+    """Bring alerts as Alertmanager does, with what we do not read."""
+    body = {"version": "4", "groupKey": "{}", "receiver": "panel", "alerts": alerts}
+    answer = client.post(
+        "/api/alerts/alertmanager", json=body, headers={"Authorization": f"Bearer {token}"}
+    )
+    return answer.json().get("changed", answer.json())
+
+
+def test_alerts_from_outside_stand_among_ours_until_they_are_over(
+    operated: TestClient, edge: Edge, root: Person
+) -> None:
+    def listed() -> list[tuple[str, str, bool, int]]:
+        answer = operated.get("/api/alerts/list", headers=root.headers).json()
+        return [
+            (one["severity"], one["message"], one["resolved"], one["count"])
+            for one in answer["alerts"]
+            if one["alert_type"] == "monitored"
+        ]
+
+    text = "Monitoring says (ApiSlow): One of a hundred is slow"
+    assert bring(operated, ALERT) == 1
+    assert bring(operated, ALERT) == 0  # it is told again and again while it lasts
+    assert listed() == [("warning", text, False, 2)]
+    other = {**ALERT, "fingerprint": "ff", "labels": {"alertname": "X", "severity": "page"}}
+    over = {**ALERT, "status": "resolved"}
+    assert bring(operated, other, over) == 2
+    assert bring(operated, over) == 0
+    assert [one[2] for one in listed()] == [False, True]
+
+
+def test_who_has_no_token_brings_no_alerts(operated: TestClient) -> None:
+    answer = bring(operated, ALERT, token="guessed")
+    assert answer["error"]["code"] == "system.metrics_token_wrong"
+    strange = operated.post(
+        "/api/alerts/alertmanager",
+        json={"version": "4", "alerts": [{**ALERT, "fingerprint": "../x"}]},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    assert strange.status_code == 422

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -37,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def url(redis: Redis, quick: None) -> Iterator[str]:
+def url(redis: Redis, quick: None) -> str:
     return redis.fresh()
 
 

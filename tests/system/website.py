@@ -65,8 +65,8 @@ def _answers(url: str, process: Process) -> bool:
 
 
 @contextmanager
-def website() -> Generator[dict[str, str]]:
-    """Start the demo; give what a test needs to know of it."""
+def website(**more: str) -> Generator[dict[str, str]]:
+    """Start the demo, with more settings; give what a test needs to know of it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="derpman-web-")))
         mailbox = folder / "mails"
@@ -84,6 +84,7 @@ def website() -> Generator[dict[str, str]]:
             "SMTP_HOST": mail.host,
             "SMTP_PORT": str(mail.port),
             "SMTP_SECURITY": "none",
+            **more,
         }
         process = spawn(
             [sys.executable, "-m", "derpman", "run", "--demo"],
