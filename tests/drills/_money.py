@@ -30,7 +30,7 @@ from tests.drills._purses import Purse, Wish
 
 BEGINNING = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 MOST_PENDING = 10
-FOREVER = date.fromordinal(900_000)
+FOREVER = date.max  # so many months pass in a full run that the year 2465 came too soon
 KEYS = st.integers(0, 5)
 AMOUNTS = st.one_of(st.integers(1, 5000), st.sampled_from([699, 3900, 600]))
 
