@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy.exc import DatabaseError
 
+from derpman.cli_backup import backup, restore
 from derpman.cli_server import app as server
 from derpman.cli_trust import logs
 from derpman.cli_trust import secrets as secrets_app
@@ -48,6 +49,8 @@ for name, group in (
     ("secrets", secrets_app),
 ):
     app.add_typer(group, name=name)
+app.command()(backup)
+app.command()(restore)
 
 out = Console()
 err = Console(stderr=True)

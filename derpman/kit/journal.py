@@ -8,6 +8,7 @@ import sys
 import structlog
 
 QUIET = (
+    "alembic.runtime.migration",
     "alembic.runtime.plugins",
     "amqp",
     "asyncssh",

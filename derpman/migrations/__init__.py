@@ -34,9 +34,9 @@ def config_for(engine: Engine) -> Config:
     return config
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the database to the newest form; nothing happens when it is there."""
-    command.upgrade(config_for(engine), "head")
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to the newest form, or to a revision; nothing happens when it is there."""
+    command.upgrade(config_for(engine), revision)
 
 
 def check(engine: Engine) -> None:

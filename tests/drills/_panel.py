@@ -92,6 +92,7 @@ class Panel:
         self._environment: dict[str, str] = {}
         self._client = httpx.Client(base_url=self.url, timeout=30)
         self.admin: Account
+        self.password = PASSWORD  # the admin's
 
     def __enter__(self) -> Self:
         try:
@@ -212,15 +213,15 @@ class Panel:
         """Call the API as the web page does; Refused for anything but success."""
         answer = self.raw(method, path, token=token, **more)
         if token and answer.json().get("error", {}).get("code") == ProofNeeded.code:
-            self.call("POST", "/api/user/prove", token=token, json={"password": PASSWORD})
+            self.call("POST", "/api/user/prove", token=token, json={"password": self.password})
             answer = self.raw(method, path, token=token, **more)
         body = answer.json()
         if answer.status_code >= 400 or body.get("success") is not True:
             raise Refused(answer.status_code, body)
         return body
 
-    def log_in(self, email: str) -> Account:
-        body = {"email": email, "password": PASSWORD}
+    def log_in(self, email: str, password: str = PASSWORD) -> Account:
+        body = {"email": email, "password": password}
         answer = self.call("POST", "/api/user/login", json=body)
         me = self.call("GET", "/api/user/me", token=answer["token"])
         return Account(self, me["user"]["id"], email, answer["token"])

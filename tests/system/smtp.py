@@ -33,8 +33,8 @@ class Catcher:
     lost: the connection breaks after DATA and nothing was kept. unsure: it breaks, but it was.
     """
 
-    def __init__(self, *, login: tuple[str, str] | None = None) -> None:
-        self.host = HOST
+    def __init__(self, *, login: tuple[str, str] | None = None, host: str = HOST) -> None:
+        self.host = host
         self.port = free_port()
         self.mode: Mode = "ok"
         self.slow_seconds = 5.0

@@ -30,6 +30,7 @@ class Init:
     def __init__(self, cgroup: Path) -> None:
         self.cgroup = cgroup / "units"
         self.services: dict[str, units.Service] = {}
+        self.sockets: list[units.SocketUnit] = []
         self.queue: list[units.Service] = []
         self.waiting: list[tuple[str, list[units.Service], str]] = []
 
@@ -37,9 +38,22 @@ class Init:
         name = word if "." in word else f"{word}.service"
         if name not in self.services:
             self.services[name] = units.Service(name, self.cgroup)
+            self.services[name].lends = self.sockets
+            for needed in self.services[name].words("Requires"):
+                if needed.endswith(".socket"):
+                    self.socket(needed)
         return self.services[name]
 
+    def socket(self, name: str) -> units.SocketUnit:
+        for one in self.sockets:
+            if one.name == name:
+                return one
+        self.sockets.append(units.SocketUnit(name))
+        return self.sockets[-1]
+
     def boot(self) -> None:
+        for path in units.WANTED.glob("*.socket"):
+            self.socket(path.name).opened()
         names = sorted(path.name for path in units.WANTED.glob("*.service"))
         self.queue = [self.service(name) for name in names]
 
@@ -80,6 +94,13 @@ class Init:
         """One call of systemctl: the reply's number, the verb, options and units."""
         reply, *words = line.split(" ")
         verb, names, options = _read(words)
+        listening = [self.socket(name) for name in names if name.endswith(".socket")]
+        if listening:
+            names = [name for name in names if not name.endswith(".socket")]
+            self._sockets(verb, listening, options)
+            if not names:
+                _answer(reply, 0, [])
+                return
         services = [self.service(name) for name in names]
         missing = [one.name for one in services if not units.find(one.name)]
         if missing and verb not in {"is-active", "is-enabled", "is-failed", "reset-failed"}:
@@ -95,6 +116,17 @@ class Init:
                 _answer(reply, 0, [])
         else:
             self._ask(verb, services, options, reply)
+
+    def _sockets(
+        self, verb: str, listening: list[units.SocketUnit], options: dict[str, str]
+    ) -> None:
+        for one in listening:
+            if verb in {"enable", "disable"}:
+                _enable(one, verb == "enable")
+            if verb in {"start", "restart"} or (verb == "enable" and "now" in options):
+                one.opened()
+            elif verb == "stop" or (verb == "disable" and "now" in options):
+                one.close()
 
     def _change(self, verb: str, services: list[units.Service], reply: str, *, wait: bool) -> None:
         for service in services:
@@ -191,7 +223,7 @@ def _settled(service: units.Service, goal: str) -> bool:
     return died or service.state in {"active", "inactive", "failed"}
 
 
-def _enable(service: units.Service, on: bool) -> None:
+def _enable(service: units.Service | units.SocketUnit, on: bool) -> None:
     link, path = units.WANTED / service.name, units.find(service.name)
     link.unlink(missing_ok=True)
     if on and path:

@@ -1,6 +1,7 @@
 """What of a systemd unit file this stand-in understands, and the running of one service."""
 
 import contextlib
+import fcntl
 import os
 import pwd
 import resource
@@ -18,16 +19,26 @@ SPECIAL = "-@+!:"  # what may stand before the program in ExecStart
 
 
 def find(name: str) -> Path | None:
-    for folder in FOLDERS:
-        if (folder / name).exists():
-            return folder / name
+    """The file of a unit: its own, or that of its template."""
+    instance = instance_of(name)
+    names = [name] if not instance else [name, name.replace(f"@{instance}.", "@.")]
+    for candidate in names:
+        for folder in FOLDERS:
+            if (folder / candidate).exists():
+                return folder / candidate
     return None
 
 
-def parse(path: Path) -> dict[str, list[str]]:
+def instance_of(name: str) -> str:
+    """What stands between @ and the last dot: what `%i` is."""
+    return name.rpartition(".")[0].partition("@")[2]
+
+
+def parse(path: Path, instance: str = "") -> dict[str, list[str]]:
     """Every setting of the file with its values in order; an empty one clears those before."""
     settings: dict[str, list[str]] = {}
-    for line in path.read_text().replace("\\\n", " ").splitlines():
+    text = path.read_text().replace("\\\n", " ").replace("%i", instance)
+    for line in text.splitlines():
         key, found, value = line.strip().partition("=")
         if not found or key.startswith(("#", ";", "[")):
             continue
@@ -51,11 +62,13 @@ class Service:
         self.restarts = 0
         self.again = False  # start once more when it has ended: `restart`
         self.notify: socket.socket | None = None
+        self.lends: list[SocketUnit] = []  # every socket unit of the server
+        self.sockets: list[socket.socket] = []  # those that this service is handed
         self.load()
 
     def load(self) -> None:
         path = find(self.name)
-        self.settings = parse(path) if path else {}
+        self.settings = parse(path, instance_of(self.name)) if path else {}
 
     def last(self, key: str, default: str = "") -> str:
         values = self.settings.get(key)
@@ -70,7 +83,10 @@ class Service:
         return default
 
     def after(self) -> set[str]:
-        return {word for line in self.settings.get("After", []) for word in line.split()}
+        return self.words("After")
+
+    def words(self, key: str) -> set[str]:
+        return {word for line in self.settings.get(key, []) for word in line.split()}
 
     # -- running ---------------------------------------------------------------------------
 
@@ -84,6 +100,12 @@ class Service:
             self.state = "failed"
             return
         self.state = "activating"
+        self.sockets = [
+            one
+            for socket_unit in self.lends
+            if socket_unit.name in self.words("Requires")
+            for one in socket_unit.opened()
+        ]
         self._folders()
         for line in self.settings.get("ExecStartPre", []):
             if self._wait_for(line) != 0 and not line.startswith("-"):
@@ -95,11 +117,23 @@ class Service:
                 ("active" if self.last("RemainAfterExit") else "inactive") if ok else "failed"
             )
             return
+        if self.last("Type") == "forking":
+            self._fork_twice(commands[-1])
+            return
         if self.last("Type") == "notify":
             self._listen()
         self.pid = self._fork(commands[-1])
         if self.notify is None:
             self.state = "active"
+
+    def _fork_twice(self, line: str) -> None:
+        """Run what starts a daemon and ends; the daemon has written down which process it is."""
+        pid_file = Path(self.last("PIDFile"))
+        if self._wait_for(line) != 0 or not pid_file.is_file():
+            self._ended_badly()
+            return
+        self.pid = int(pid_file.read_text())  # an orphan: it became a child of ours, the first one
+        self.state = "active"
 
     def stop(self) -> None:
         """Ask it to end; `reap` sees it end."""
@@ -189,6 +223,7 @@ class Service:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.setblocking(False)
         self.notify.bind(str(path))
+        path.chmod(0o666)  # services run as other users
 
     def _deaf(self) -> None:
         if self.notify is not None:
@@ -221,6 +256,7 @@ class Service:
         self.cgroup.mkdir(parents=True, exist_ok=True)
         (self.cgroup / "cgroup.procs").write_text("0")
         os.setsid()
+        handed = [fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in self.sockets]
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         LOGS.mkdir(parents=True, exist_ok=True)
         log = os.open(LOGS / f"{self.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
@@ -236,6 +272,9 @@ class Service:
         os.umask(int(self.last("UMask", "0022"), 8))
         os.chdir(self.last("WorkingDirectory", "/").lstrip("-") or "/")
         env = self._environment()
+        for number, fd in enumerate(handed):  # as sd_listen_fds(3) wants them
+            os.dup2(fd, 3 + number)
+            env |= {"LISTEN_FDS": str(len(handed)), "LISTEN_PID": str(os.getpid())}
         user = self.last("User")
         if user and user != "root":
             entry = pwd.getpwnam(user)
@@ -243,10 +282,13 @@ class Service:
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
             env |= {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
-        words = [
-            env.get(word[1:].strip("{}"), "") if word.startswith("$") else word
-            for word in shlex.split(line.lstrip(SPECIAL))
-        ]
+        words: list[str] = []
+        for word in shlex.split(line.lstrip(SPECIAL)):
+            if word.startswith("$"):  # $NAME is as many words as it has, ${NAME} is one
+                value = env.get(word[1:].strip("{}"), "")
+                words += [value] if word.startswith("${") else shlex.split(value)
+            else:
+                words.append(word)
         os.execvpe(words[0], words, env)
 
     def _environment(self) -> dict[str, str]:
@@ -267,3 +309,25 @@ class Service:
             key, _, value = word.partition("=")
             env[key] = value.strip("\"'")
         return env
+
+
+class SocketUnit:
+    """A listening socket that outlives the processes of its service: loopback TCP only."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._open: list[socket.socket] = []
+
+    def opened(self) -> list[socket.socket]:
+        """The sockets, opened when nobody has yet."""
+        path = find(self.name)
+        if not self._open and path:
+            for address in parse(path, instance_of(self.name)).get("ListenStream", []):
+                host, _, port = address.rpartition(":")
+                self._open.append(socket.create_server((host, int(port)), backlog=1024))
+        return self._open
+
+    def close(self) -> None:
+        for one in self._open:
+            one.close()
+        self._open = []
