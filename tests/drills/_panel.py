@@ -129,13 +129,16 @@ class Panel:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DERPMAN_")}
         own = {f"DERPMAN_{name}": value for name, value in settings.items()}
         self._environment = {**inherited, **own, **self._more}
+        self._fill()
+        self.start("api", *PARTS)
+        self.wait_until_up()
+        self.admin = self.log_in("admin@example.com")
+
+    def _fill(self) -> None:
         self.cli("db", "upgrade")
         made = self.cli("admin", "create", "drill-admin", "admin@example.com", "--password-stdin",
                         text=PASSWORD + "\n")  # fmt: skip
         assert "drill-admin" in made
-        self.start("api", *PARTS)
-        self.wait_until_up()
-        self.admin = self.log_in("admin@example.com")
 
     def close(self) -> None:
         """End every process and service, and remove the folder."""
