@@ -22,7 +22,8 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 def test_only_settings_that_exist_are_set() -> None:
     for path in ("compose.yaml", "install.sh", "Dockerfile"):
-        named = set(re.findall(r"^\s*(DERPMAN_[A-Z0-9_]+)[=:]", (DEPLOY / path).read_text(), re.MULTILINE))
+        text = (DEPLOY / path).read_text()
+        named = set(re.findall(r"^\s*(DERPMAN_[A-Z0-9_]+)[=:]", text, re.MULTILINE))
         assert named, path
         assert named - KNOWN == set(), path
 
