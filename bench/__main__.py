@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import activation, admission, counters, expiry, metering, money, throughput
+from bench import activation, admission, counters, expiry, metering, money, monitoring, throughput
 from bench._bench import Bench, machine
 from bench._ground import Ground
 from tests.system.processes import Impossible
@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "expiry": expiry.measure,  # before what fills this process, whose memory it tells
     "metering": metering.measure,
     "money": money.measure,
+    "monitoring": monitoring.measure,
 }
 SKIPPED = 77
 

@@ -55,6 +55,37 @@ class Outcome:
     retries: int = 0
 
 
+def _address(number: int) -> str:
+    """One of the networks that are nobody's: for documents, then for measurements."""
+    if number <= 250:
+        return f"203.0.113.{number}"
+    return f"198.18.{number // 250}.{number % 250 + 1}"
+
+
+def fake_servers(work: UnitOfWork, *, count: int, capacity: int) -> list[int]:
+    """Add healthy servers that live in the worker's own process and relay nothing."""
+    made = [
+        Server(
+            ip=(ip := _address(number)),
+            present_ip=ip,
+            public_ip=ip,
+            region=f"region-{number}",
+            status=ServerStatus.HEALTHY,
+            transport=Transport.FAKE,
+            port_from=20000,
+            port_to=20999,
+            capacity=capacity,
+            created_at=work.now,
+            updated_at=work.now,
+        )
+        for number in range(1, count + 1)
+    ]
+    work.session.add_all(made)
+    work.session.flush()
+    work.session.add_all(ServerLink(server_id=server.id) for server in made)
+    return [server.id for server in made]
+
+
 class Installation:
     """A migrated database with its settings, for this process and for others."""
 
@@ -77,30 +108,7 @@ class Installation:
 
     def add_servers(self, count: int, *, capacity: int) -> list[int]:
         """Add healthy servers of the fake transport."""
-
-        def add(work: UnitOfWork) -> list[int]:
-            made = [
-                Server(
-                    ip=f"203.0.113.{number}",
-                    present_ip=f"203.0.113.{number}",
-                    public_ip=f"203.0.113.{number}",
-                    region=f"region-{number}",
-                    status=ServerStatus.HEALTHY,
-                    transport=Transport.FAKE,
-                    port_from=20000,
-                    port_to=20999,
-                    capacity=capacity,
-                    created_at=work.now,
-                    updated_at=work.now,
-                )
-                for number in range(1, count + 1)
-            ]
-            work.session.add_all(made)
-            work.session.flush()
-            work.session.add_all(ServerLink(server_id=server.id) for server in made)
-            return [server.id for server in made]
-
-        return self.edge(add)
+        return self.edge(fake_servers, count=count, capacity=capacity)
 
     def add_people(self, count: int) -> dict[int, str]:
         """Add customers who are logged in; return their tokens by their ids."""

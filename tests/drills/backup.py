@@ -151,7 +151,9 @@ def placements(panel: Panel, server_id: int) -> list[dict[str, Any]]:
 
 
 def wanted(panel: Panel, server_id: int) -> set[str]:
-    return {f"relay-{one['id']}-g{one['generation']}" for one in placements(panel, server_id)}
+    return {
+        f"relay-{one['container_id']}-g{one['generation']}" for one in placements(panel, server_id)
+    }
 
 
 def _remove(folder: Path) -> None:
