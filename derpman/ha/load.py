@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from derpman.alerts.texts import Text
-from derpman.ha import queries
+from derpman.ha import forecast, queries
 from derpman.ha.schemas import LoadPart, RegionLoadPart
 from derpman.kit.work import UnitOfWork
 from derpman.monitoring import queries as monitoring
@@ -21,6 +22,8 @@ from derpman.servers.states import ServerStatus
 FULL_PERCENT = 85
 BUSY_LOAD = 0.85
 NEAR_PERCENT = 80
+SOON = timedelta(days=14)
+"""A region that is full within this, at its growth, is short of servers now."""
 UNUSED = (ServerStatus.REMOVED, ServerStatus.ADDING, ServerStatus.FAILED)
 
 ADVICE = {
@@ -42,7 +45,7 @@ ADVICE = {
         zh="流量已用尽，中继已停止：请购买流量或迁移中继。",
     ),
     "allowance": Text(
-        en="Its monthly traffic is nearly used up: buy more, or move relays off.",
+        en="Its monthly traffic is used up soon: buy more, or move relays off.",
         zh="本月流量即将用尽：请增购流量或迁出部分中继。",
     ),
     "overloaded": Text(
@@ -77,13 +80,15 @@ def analyse(work: UnitOfWork) -> Load:
     contacts = servers.contacts(work, server_ids=ids)
     running = queries.running(work)
     latency = monitoring.newest(work, server_ids=ids, metric=f"{PANEL}.node")
+    foretold = forecast.of_servers(work, rows)
     parts: list[LoadPart] = []
     for row in rows:
+        then = foretold[row.id]
         contact = contacts.get(row.id)
         allowance = row.monthly_allowance_bytes
         percent = None if not allowance else row.month_traffic_bytes * 100 // allowance
         used = row.relay_count * 100 // max(1, row.capacity)
-        advice = _advice(row, used, percent)
+        advice = _advice(row, used, percent, then.allowance_ends_at)
         parts.append(
             LoadPart(
                 server_id=row.id,
@@ -102,16 +107,24 @@ def analyse(work: UnitOfWork) -> Load:
                 else max(0, allowance - row.month_traffic_bytes),
                 allowance_percent=percent,
                 latency_ms=latency.get(row.id),
+                growth_per_day=then.growth_per_day,
+                full_at=then.full_at,
+                allowance_ends_at=then.allowance_ends_at,
                 advice=advice,
                 advice_text=ADVICE[advice].en,
                 advice_text_zh=ADVICE[advice].zh,
             )
         )
     parts.sort(key=lambda one: (-one.used_percent, one.server_id))
-    return Load(parts, _regions(parts))
+    return Load(parts, _regions(work.now, parts))
 
 
-def _advice(server: Server, used_percent: int, allowance_percent: int | None) -> str:
+def _advice(
+    server: Server,
+    used_percent: int,
+    allowance_percent: int | None,
+    allowance_ends_at: datetime | None,
+) -> str:
     by_status = {
         ServerStatus.GIVEN_UP: "given_up",
         ServerStatus.DEAD: "replace",
@@ -125,14 +138,14 @@ def _advice(server: Server, used_percent: int, allowance_percent: int | None) ->
         return "halted"
     if server.draining_at is not None:
         return "draining"
-    if allowance_percent is not None and allowance_percent >= NEAR_PERCENT:
+    if allowance_ends_at is not None or (allowance_percent or 0) >= NEAR_PERCENT:
         return "allowance"
     if server.load >= BUSY_LOAD:
         return "overloaded"
     return "full" if used_percent >= FULL_PERCENT else "fine"
 
 
-def _regions(parts: Sequence[LoadPart]) -> list[RegionLoadPart]:
+def _regions(now: datetime, parts: Sequence[LoadPart]) -> list[RegionLoadPart]:
     by_region: dict[str, list[LoadPart]] = defaultdict(list)
     for part in parts:
         by_region[part.region].append(part)
@@ -142,7 +155,10 @@ def _regions(parts: Sequence[LoadPart]) -> list[RegionLoadPart]:
         usable = [one for one in healthy if one.advice not in ("draining", "halted")]
         users, capacity = sum(one.users for one in usable), sum(one.capacity for one in usable)
         used = users * 100 // max(1, capacity)
-        advice = "add_region" if not usable else "full" if used >= FULL_PERCENT else "fine"
+        growth = round(sum(one.growth_per_day for one in usable), 2)
+        full_at = forecast.full_at(now, users=users, capacity=capacity, growth_per_day=growth)
+        is_short = used >= FULL_PERCENT or (full_at is not None and full_at < now + SOON)
+        advice = "add_region" if not usable else "full" if is_short else "fine"
         found.append(
             RegionLoadPart(
                 region=region,
@@ -153,6 +169,8 @@ def _regions(parts: Sequence[LoadPart]) -> list[RegionLoadPart]:
                 used_percent=used,
                 rate_bytes_per_second=sum(one.rate_bytes_per_second for one in some),
                 load=round(sum(one.load for one in some) / len(some), 2),
+                growth_per_day=growth,
+                full_at=full_at,
                 advice=advice,
                 advice_text=ADVICE[advice].en,
                 advice_text_zh=ADVICE[advice].zh,

@@ -171,6 +171,12 @@ class LoadPart(Part):
     month_remaining_bytes: int | None
     allowance_percent: int | None
     latency_ms: float | None
+    growth_per_day: float
+    """Users more a day, over the last week."""
+    full_at: datetime | None
+    """When every place is taken at this growth; null: not within a year."""
+    allowance_ends_at: datetime | None
+    """When the month's traffic is used up at this month's rate; null: not before it ends."""
     advice: str
     """What to do: a code."""
     advice_text: str
@@ -186,6 +192,8 @@ class RegionLoadPart(Part):
     used_percent: int
     rate_bytes_per_second: int
     load: float
+    growth_per_day: float
+    full_at: datetime | None
     advice: str
     advice_text: str
     advice_text_zh: str

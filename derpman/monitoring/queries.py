@@ -142,6 +142,24 @@ def readings(work: UnitOfWork, *, server_ids: Sequence[int], metrics: Sequence[s
     }
 
 
+def hours(
+    work: UnitOfWork, *, server_ids: Sequence[int], metric: str, hours: Sequence[datetime]
+) -> dict[tuple[int, datetime], float]:
+    """Return the mean of a metric of servers in these hours, by server and hour, where known."""
+    rows = work.session.execute(
+        select(
+            MonitoringHour.server_id,
+            MonitoringHour.hour_at,
+            MonitoringHour.total / MonitoringHour.samples,
+        ).where(
+            MonitoringHour.server_id.in_(server_ids),
+            MonitoringHour.metric == metric,
+            MonitoringHour.hour_at.in_(hours),
+        )
+    )
+    return {(server_id, at): mean for server_id, at, mean in rows}
+
+
 def newest(work: UnitOfWork, *, server_ids: Sequence[int], metric: str) -> dict[int, float]:
     """Return the last value of a metric of each server, unless it is older than five minutes."""
     found = readings(work, server_ids=server_ids, metrics=[metric])

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { Table } from "antd";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
-import { bytes, rate } from "@/shared/format/format";
+import { bytes, day, rate } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, State } from "@/shared/ui/Page";
@@ -60,6 +60,17 @@ export function Load() {
                 render: (_, one) => `${one.users} / ${one.capacity} (${one.used_percent} %)`,
               },
               {
+                key: "growth",
+                title: t("admin:load.growth"),
+                align: "right",
+                render: (_, one) => one.growth_per_day.toFixed(1),
+              },
+              {
+                key: "full",
+                title: t("admin:load.fullAt"),
+                render: (_, one) => (one.full_at ? day(one.full_at, i18n.language) : "—"),
+              },
+              {
                 key: "relays",
                 title: t("admin:load.relays"),
                 align: "right",
@@ -85,6 +96,12 @@ export function Load() {
                   one.allowance_percent === null
                     ? bytes(one.month_traffic_bytes)
                     : `${bytes(one.month_traffic_bytes)} (${one.allowance_percent} %)`,
+              },
+              {
+                key: "allowanceEnds",
+                title: t("admin:load.allowanceEnds"),
+                render: (_, one) =>
+                  one.allowance_ends_at ? day(one.allowance_ends_at, i18n.language) : "—",
               },
               {
                 key: "latency",
@@ -120,6 +137,17 @@ export function Load() {
                 title: t("admin:load.used"),
                 align: "right",
                 render: (_, one) => `${one.users} / ${one.capacity} (${one.used_percent} %)`,
+              },
+              {
+                key: "growth",
+                title: t("admin:load.growth"),
+                align: "right",
+                render: (_, one) => one.growth_per_day.toFixed(1),
+              },
+              {
+                key: "full",
+                title: t("admin:load.fullAt"),
+                render: (_, one) => (one.full_at ? day(one.full_at, i18n.language) : "—"),
               },
               {
                 key: "rate",
