@@ -39,6 +39,7 @@ from derpman.ha.routes import router as ha_router
 from derpman.ha.routes import server_router as ha_server_router
 from derpman.kit import broker, http, machines, memory, places, puzzles, requests, site
 from derpman.kit.errors import OutOfScope
+from derpman.kit.hot import Hot
 from derpman.kit.live import Live
 from derpman.kit.openapi import document_errors
 from derpman.kit.work import NOBODY, Actor, Edge
@@ -52,8 +53,9 @@ from derpman.pages.metrics import Installation
 from derpman.pages.operating_routes import router as operating_router
 from derpman.pages.personal_routes import router as personal_router
 from derpman.pages.routes import home_router, staff_router
+from derpman.pages.schemas import OverviewOut
 from derpman.pages.serial_routes import router as chain_router
-from derpman.pages.staff import Figures
+from derpman.pages.staff import FRESH_SECONDS
 from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.life_routes import router as life_router
 from derpman.rentals.paying_routes import router as paying_router
@@ -243,7 +245,6 @@ def create_app(system: System) -> FastAPI:
     app.state.system = system
     app.state.offers = Offers(system.edge(), grace=timedelta(days=system.settings.acl_grace_days))
     app.state.live = live
-    app.state.figures = Figures()
     _install_operating(app, system)
     http.install_errors(app)
     for router in ROUTERS:
@@ -260,6 +261,7 @@ def _install_operating(app: FastAPI, system: System) -> None:
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     app.state.readiness = Readiness(system.engine, redis_url)
     app.state.metrics_token = settings.metrics_token
+    app.state.figures = Hot("overview", OverviewOut, seconds=FRESH_SECONDS, redis_url=redis_url)
     registry = app.state.registry = requests.new_registry()
     registry.register(Installation(system.edge(), broker.depth_of(redis_url, settings.data_dir)))
     app.add_middleware(requests.RequestMeter, registry=registry)

@@ -12,7 +12,7 @@ from derpman.kit.http import RunAdmin, RunUser
 from derpman.kit.live import EVENTS, Live
 from derpman.pages import customer
 from derpman.pages.schemas import HomeOut, OverviewOut
-from derpman.pages.staff import Figures
+from derpman.pages.staff import Figures, overview
 
 home_router = APIRouter(prefix="/api/user", tags=["user"])
 staff_router = APIRouter(prefix="/api/admin", tags=["admin"])
@@ -38,7 +38,7 @@ def watch_home(request: Request, run: RunUser) -> StreamingResponse:
 @staff_router.get("/overview")
 def show_overview(request: Request, run: RunAdmin) -> OverviewOut:
     """Servers, relays, users, alerts and traffic in figures at most some seconds old."""
-    return _figures(request).overview(run)
+    return _figures(request).get(lambda: run.read(overview))
 
 
 @staff_router.get("/live", response_class=StreamingResponse, responses=EVENTS)
@@ -47,7 +47,7 @@ def watch_overview(request: Request, run: RunAdmin) -> StreamingResponse:
     figures = _figures(request)
 
     def fetch() -> dict[str, Any]:
-        return figures.overview(run).model_dump(mode="json")
+        return figures.get(lambda: run.read(overview)).model_dump(mode="json")
 
     return _live(request).stream(request, "overview", fetch)
 

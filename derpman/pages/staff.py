@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-
 from derpman.alerts import queries as alerts
 from derpman.alerts.schemas import AlertOut
 from derpman.containers import queries as containers
-from derpman.kit.work import Edge, UnitOfWork
+from derpman.kit.hot import Hot
+from derpman.kit.work import UnitOfWork
 from derpman.notifications import queries as notifications
 from derpman.pages.schemas import OverviewOut, RelayCount
 from derpman.servers import allowances
@@ -21,7 +18,8 @@ from derpman.users import queries as users
 from derpman.users.states import UserStatus
 
 NEWEST_ALERTS = 5
-FRESH_SECONDS = 4.0
+FRESH_SECONDS = 4.8
+Figures = Hot[OverviewOut]
 
 
 def overview(work: UnitOfWork) -> OverviewOut:
@@ -62,21 +60,3 @@ def overview(work: UnitOfWork) -> OverviewOut:
         mails_waiting=waiting,
         mails_refused=refused,
     )
-
-
-class Figures:
-    """Keeps the overview for some seconds: every admin sees the same."""
-
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._read_at = float("-inf")
-        self._kept: OverviewOut | None = None
-
-    def overview(self, run: Edge) -> OverviewOut:
-        """Return figures that are at most some seconds old; one caller reads, others wait."""
-        with self._lock:
-            if self._kept is None or self._monotonic() - self._read_at > FRESH_SECONDS:
-                self._kept = run.read(overview)
-                self._read_at = self._monotonic()
-            return self._kept

@@ -9,7 +9,6 @@ from starlette.testclient import TestClient
 
 from derpman.kit.work import Edge
 from derpman.pages import customer, staff
-from derpman.pages.staff import Figures
 from derpman.serials import service as serials
 from tests.conftest import Person
 
@@ -73,15 +72,3 @@ def test_the_pages_take_few_statements(
     statements.clear()
     edge.read(customer.home, user_id=activated.id)
     assert len(statements) <= 24, "\n".join(statements)
-
-
-def test_figures_are_read_once_in_some_seconds(edge: Edge, statements: list[str]) -> None:
-    instant = 100.0
-    figures = Figures(lambda: instant)
-    figures.overview(edge)
-    statements.clear()
-    assert figures.overview(edge) is figures.overview(edge)
-    assert not statements
-    instant += 5
-    figures.overview(edge)
-    assert statements
