@@ -20,6 +20,7 @@ from derpman.cli_backup import backup, restore
 from derpman.cli_server import app as server
 from derpman.cli_trust import logs
 from derpman.cli_trust import secrets as secrets_app
+from derpman.cli_user import app as user
 from derpman.kit import journal, memory, site
 from derpman.kit.errors import DomainError
 from derpman.settings import Settings
@@ -41,6 +42,7 @@ rental = typer.Typer(no_args_is_help=True, help="Rentals.")
 for name, group in (
     ("db", db),
     ("admin", admin),
+    ("user", user),
     ("server", server),
     ("node", node),
     ("serial", serial),

@@ -6,17 +6,19 @@ import shutil
 import smtplib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import redis
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from derpman.finance import channels
 from derpman.kit.outbox import Delivery, DeliveryStatus
 from derpman.kit.work import UnitOfWork
 from derpman.migrations import config_for
+from derpman.monitoring.models import MonitoringLog
 from derpman.servers.models import Server, ServerLink
 from derpman.servers.release import built_image
 from derpman.servers.states import ServerStatus
@@ -26,6 +28,8 @@ LEAST_FREE_BYTES = 1_000_000_000
 SILENT_AFTER = timedelta(seconds=60)
 WAITING_TOO_LONG = timedelta(minutes=5)
 RELAY_SERVERS = 3
+MOST_APART_SECONDS = 2.0
+STANDS_STILL_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ def examine(system: System) -> Iterator[Finding]:
         ("database", _database),
         ("wake-ups", _redis),
         ("mail", _mail),
+        ("clock", _clock),
+        ("payment", _payment),
         ("programs", _programs),
         ("background work", _outbox),
+        ("scheduler", _scheduler),
         ("servers", _servers),
     ]
     for what, look in looks:
@@ -112,6 +119,63 @@ def _mail(system: System) -> Iterator[Finding]:
             server.starttls()
         server.noop()
     yield Finding("mail", True, f"{settings.smtp_host}:{settings.smtp_port} answers")
+
+
+def _clock(system: System) -> Iterator[Finding]:
+    """Compare our clock with the database's, which may stand on another machine."""
+    asked = {
+        "mysql": "SELECT UNIX_TIMESTAMP(NOW(6))",
+        "mariadb": "SELECT UNIX_TIMESTAMP(NOW(6))",
+        "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
+    }.get(system.engine.dialect.name)
+    if asked is None:
+        yield Finding("clock", True, "the database is a file of this machine")
+        return
+    with system.engine.connect() as connection:
+        before = system.clock().timestamp()
+        theirs = float(connection.scalar(text(asked)) or 0.0)
+        after = system.clock().timestamp()
+    apart = max(before - theirs, theirs - after, 0.0)
+    yield Finding(
+        "clock",
+        apart <= MOST_APART_SECONDS,
+        f"{apart:.1f} s from the database's",
+        "Set both clocks by NTP: rentals end and codes expire by them.",
+    )
+
+
+def _payment(system: System) -> Iterator[Finding]:
+    """Tell which ways to pay are offered, and whether their keys can still be read."""
+    edge = system.edge()
+    offered = edge.read(channels.offered)
+    for method in offered:
+        try:
+            edge.read(channels.credentials_of, method=method)
+        except ValueError:
+            yield Finding(
+                f"payment by {method.value}",
+                False,
+                "its keys are sealed with a key that is not here",
+                "Bring secret.key back, or enter the keys again under Settings.",
+            )
+        else:
+            yield Finding(f"payment by {method.value}", True, "offered")
+
+
+def _scheduler(system: System) -> Iterator[Finding]:
+    """Tell when a sweep last ran: it measures the system every half minute."""
+
+    def read(work: UnitOfWork) -> datetime | None:
+        return work.session.scalar(select(func.max(MonitoringLog.timestamp)))
+
+    last = system.edge().read(read)
+    age = None if last is None else (system.clock() - last).total_seconds()
+    yield Finding(
+        "scheduler",
+        age is not None and age < STANDS_STILL_SECONDS,
+        "no sweep has run yet" if age is None else f"a sweep ran {age:.0f} s ago",
+        "Do the parts beat and tasks of `derpman worker` run?",
+    )
 
 
 def _programs(system: System) -> Iterator[Finding]:

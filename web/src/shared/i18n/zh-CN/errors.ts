@@ -10,6 +10,7 @@ export const errors: Record<string, string> = {
   conflict: "现在不能这样做。",
   state_illegal: "当前状态（{{state}}）不允许此操作（{{action}}）。",
   unavailable: "系统繁忙，请稍后再试。",
+  import_refused: "无法导入：{{why}}。",
   backup_unreadable: "无法读取该备份：{{why}}。",
   backup_not_empty: "数据库中已有用户，请恢复到空数据库。",
   backup_too_new: "备份的数据库版本 {{revision}} 高于当前程序，请先升级程序。",
