@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
@@ -16,6 +16,7 @@ from derpman.containers.schemas import (
     RestraintsOut,
     SlotOut,
 )
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin, RunUser
 from derpman.kit.work import UnitOfWork
 from derpman.servers import service as servers
@@ -24,10 +25,16 @@ from derpman.users import service as users
 router = APIRouter(prefix="/api/container", tags=["container"])
 
 
-@router.get("/list")
-def list_containers(run: RunAdmin, query: Annotated[ContainerQuery, Query()]) -> ContainersOut:
+@router.get("/list", response_model=ContainersOut, responses=CSV)
+def list_containers(run: RunAdmin, query: Annotated[ContainerQuery, Query()]) -> Any:
     """What is wanted against what runs, newest first; `is_differing` shows where they differ."""
-    return run.read(_page, query)
+    return listed(
+        query,
+        lambda one: run.read(_page, one),
+        name="containers",
+        rows="containers",
+        row=ContainerOut,
+    )
 
 
 @router.get("/mine")
@@ -44,7 +51,7 @@ def list_restraints(run: RunAdmin) -> RestraintsOut:
 
 
 def _page(work: UnitOfWork, query: ContainerQuery) -> ContainersOut:
-    found, next_before = queries.placements(work, **query.model_dump())
+    found, next_before = queries.placements(work, **query.asked())
     regions = servers.regions_of(work, server_ids=[one.server_id for one in found])
     usernames = users.names_of(work, user_ids=[one.user_id for one in found])
     return ContainersOut(

@@ -37,7 +37,7 @@ from derpman.finance.order_schemas import (
     TraceOut,
     WalletOut,
 )
-from derpman.kit.csvfile import CSV, csv_file
+from derpman.kit.csvfile import CSV, csv_file, listed
 from derpman.kit.http import Guarded, RunAdmin, RunAdminFresh, RunSuperAdminFresh, RunUser
 from derpman.kit.paging import PageQuery
 from derpman.kit.throttle import Limit
@@ -182,10 +182,16 @@ def refund_order(
     return _shown(request, run, order_id)
 
 
-@router.get("/receipts")
-def list_receipts(run: RunAdmin, query: Annotated[ReceiptsQuery, Query()]) -> ReceiptsOut:
+@router.get("/receipts", response_model=ReceiptsOut, responses=CSV)
+def list_receipts(run: RunAdmin, query: Annotated[ReceiptsQuery, Query()]) -> Any:
     """Proofs of transfers, newest first: the review queue with `status=waiting`."""
-    return run.read(_receipts, query)
+    return listed(
+        query,
+        lambda one: run.read(_receipts, one),
+        name="receipts",
+        rows="receipts",
+        row=ReceiptOut,
+    )
 
 
 @router.get("/receipts/{receipt_id}/image", response_class=Response, responses=JPEG)
@@ -322,7 +328,7 @@ def _traced(work: UnitOfWork, order_id: int) -> TraceOut:
 
 
 def _receipts(work: UnitOfWork, query: ReceiptsQuery) -> ReceiptsOut:
-    found, next_before = receipts.receipts(work, **query.model_dump())
+    found, next_before = receipts.receipts(work, **query.asked())
     same = receipts.seen_before(work, found)
     usernames = users.names_of(work, user_ids=[one.user_id for one in found])
     of = queries.orders_by_id(work, [one.order_id for one in found])

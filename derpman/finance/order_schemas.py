@@ -24,7 +24,7 @@ from derpman.finance.states import (
     ReceiptStatus,
 )
 from derpman.kit.money import yuan
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import ExportQuery, PageQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 
@@ -197,7 +197,7 @@ class MethodsOut(Out):
     accounts: list[AccountOut]
 
 
-class ReceiptsQuery(PageQuery):
+class ReceiptsQuery(ExportQuery):
     status: ReceiptStatus | None = None
     order_id: FilterId | None = None
 

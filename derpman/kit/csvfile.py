@@ -6,11 +6,17 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from derpman.kit.paging import ExportQuery
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=ExportQuery)
+A = TypeVar("A")
 PAGE_ROWS = 1000
 MAX_PAGES = 200
 
@@ -32,6 +38,39 @@ def csv_file(name: str, columns: Sequence[str], fetch: Fetch[T]) -> StreamingRes
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
+
+
+def listed(
+    query: Q, read: Callable[[Q], A], *, name: str, rows: str, row: type[BaseModel]
+) -> A | StreamingResponse:
+    """Answer with a page of a list, or, as `format` says, with all that fits as CSV.
+
+    `rows` is where an answer has them; a column for each plain field of `row`.
+    """
+    if query.format == "json":
+        return read(query)
+
+    def fetch(before: int | None, limit: int) -> tuple[list[Any], int | None]:
+        answer: Any = read(query.model_copy(update={"before": before, "limit": limit}))
+        return getattr(answer, rows), answer.next_before
+
+    return csv_file(name, columns_of(row), fetch)
+
+
+def columns_of(row: type[BaseModel]) -> list[str]:
+    """Return the fields of a row that fit into a cell: no lists, no parts of their own."""
+    return [name for name, field in row.model_fields.items() if _fits(field.annotation)]
+
+
+def _fits(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _fits(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return all(_fits(one) for one in get_args(annotation))
+    if origin is not None:
+        return False
+    return not (isinstance(annotation, type) and issubclass(annotation, BaseModel | dict | list))
 
 
 def _lines(

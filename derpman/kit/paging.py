@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select
@@ -21,6 +21,16 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     before: Annotated[int | None, Field(ge=1, le=MAX_ID)] = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+
+
+class ExportQuery(PageQuery):
+    """A list that can be taken along whole, as CSV."""
+
+    format: Literal["json", "csv"] = "json"
+
+    def asked(self) -> dict[str, Any]:
+        """Return what is asked for, without how it is shown."""
+        return self.model_dump(exclude={"format"})
 
 
 def page(

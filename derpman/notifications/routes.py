@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin
 from derpman.kit.types import IdValue
 from derpman.notifications import queries, service
@@ -14,13 +15,17 @@ from derpman.notifications.schemas import MailLine, MailOut, MailsOut, MailsQuer
 router = APIRouter(prefix="/api/notifications", tags=["notifications"])
 
 
-@router.get("/mails")
-def list_mails(run: RunAdmin, query: Annotated[MailsQuery, Query()]) -> MailsOut:
+@router.get("/mails", response_model=MailsOut, responses=CSV)
+def list_mails(run: RunAdmin, query: Annotated[MailsQuery, Query()]) -> Any:
     """Mails, newest first; `address` is a part of it."""
-    mails, next_before = run.read(queries.mails, **query.model_dump())
-    return MailsOut(
-        mails=[MailLine.model_validate(mail) for mail in mails], next_before=next_before
-    )
+
+    def read(query: MailsQuery) -> MailsOut:
+        mails, next_before = run.read(queries.mails, **query.asked())
+        return MailsOut(
+            mails=[MailLine.model_validate(mail) for mail in mails], next_before=next_before
+        )
+
+    return listed(query, read, name="mails", rows="mails", row=MailLine)
 
 
 @router.get("/mails/{mail_id}")

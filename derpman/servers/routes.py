@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.errors import Unavailable
 from derpman.kit.http import RunAdmin, RunAdminFresh, RunPublic
 from derpman.kit.live import Live
@@ -56,10 +57,12 @@ def add_server(request: Request, run: RunAdminFresh, body: AddServer) -> AddedOu
     return AddedOut(server_id=server.id, job_id=job.id, command=command)
 
 
-@router.get("/list")
-def list_servers(run: RunAdmin, query: Annotated[ServersQuery, Query()]) -> ServersOut:
+@router.get("/list", response_model=ServersOut, responses=CSV)
+def list_servers(run: RunAdmin, query: Annotated[ServersQuery, Query()]) -> Any:
     """Servers, newest first, and the figures of every region."""
-    return run.read(_list, query)
+    return listed(
+        query, lambda one: run.read(_list, one), name="servers", rows="servers", row=ServerOut
+    )
 
 
 @router.get("/jobs/{job_id}")
@@ -196,7 +199,7 @@ def _check_token(system: Any, server_id: int, token: str) -> None:
 
 
 def _list(work: UnitOfWork, query: ServersQuery) -> ServersOut:
-    found, next_before = queries.servers(work, **query.model_dump())
+    found, next_before = queries.servers(work, **query.asked())
     links = queries.links(work, [server.id for server in found])
     return ServersOut(
         servers=[ServerOut.of(server, links.get(server.id)) for server in found],

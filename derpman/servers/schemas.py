@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import ExportQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 from derpman.servers.models import (
@@ -151,7 +151,7 @@ class ScriptReport(Body):
     ]
 
 
-class ServersQuery(PageQuery):
+class ServersQuery(ExportQuery):
     region: Annotated[str, StringConstraints(max_length=64)] | None = None
     status: ServerStatus | None = None
     search: Annotated[str, StringConstraints(max_length=64)] | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import (
     Guarded,
     RunAdmin,
@@ -81,14 +82,20 @@ def choose_locale(run: RunUser, body: ChooseLocale) -> OneUserOut:
     return OneUserOut(user=UserOut.model_validate(user))
 
 
-@router.get("/list")
-def list_users(run: RunAdmin, query: Annotated[UsersQuery, Query()]) -> UsersOut:
+@router.get("/list", response_model=UsersOut, responses=CSV)
+def list_users(run: RunAdmin, query: Annotated[UsersQuery, Query()]) -> Any:
     """Accounts, the newest first; of an admin whose role reaches no further, his own customers."""
-    asked = query.model_dump()
-    if run.actor.has_own_only:
-        asked["manager_id"] = run.actor.user_id
-    users, next_before = run.read(queries.users_page, **asked)
-    return UsersOut(users=[UserOut.model_validate(user) for user in users], next_before=next_before)
+
+    def read(query: UsersQuery) -> UsersOut:
+        asked = query.asked()
+        if run.actor.has_own_only:
+            asked["manager_id"] = run.actor.user_id
+        users, next_before = run.read(queries.users_page, **asked)
+        return UsersOut(
+            users=[UserOut.model_validate(user) for user in users], next_before=next_before
+        )
+
+    return listed(query, read, name="users", rows="users", row=UserOut)
 
 
 @router.post("/manager")

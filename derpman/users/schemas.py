@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import ExportQuery
 from derpman.kit.types import Body, IdValue, Line, Out, Part
 from derpman.kit.work import Role
 from derpman.users.states import UserStatus
@@ -97,7 +97,7 @@ class OneUserOut(Out):
     user: UserOut
 
 
-class UsersQuery(PageQuery):
+class UsersQuery(ExportQuery):
     search: Line | None = Field(None, description="Beginning of a username or of an address.")
     role: GivenRole | None = None
     status: UserStatus | None = None

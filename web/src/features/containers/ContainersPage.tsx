@@ -7,7 +7,7 @@ import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
 import { Loaded } from "@/shared/ui/Loaded";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Card, Page, State } from "@/shared/ui/Page";
 import { relayTone } from "@/shared/ui/relays";
 
@@ -114,6 +114,7 @@ export function ContainersPage() {
           list={list}
           columns={columns}
           query={query}
+          csv={csvAddress("/api/container/list", asked)}
           filters={
             <>
               <TextFilter

@@ -6,7 +6,7 @@ import type { ReceiptOut } from "@/api/schema";
 import { moment, yuan } from "@/shared/format/format";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { ChoiceFilter, type Column, DataTable } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { State, type Tone } from "@/shared/ui/Page";
 import { Reasoned } from "@/shared/ui/Reasoned";
 
@@ -116,6 +116,7 @@ export function Receipts() {
         list={list}
         columns={columns}
         query={query}
+        csv={csvAddress("/api/finance/receipts", asked)}
         filters={
           <ChoiceFilter
             list={list}

@@ -9,7 +9,7 @@ import { word } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
 import { Loaded } from "@/shared/ui/Loaded";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Facts, Page, State } from "@/shared/ui/Page";
 import { mailTone } from "@/shared/ui/tones";
 
@@ -86,6 +86,7 @@ export function MailsPage() {
           list={list}
           columns={columns}
           query={query}
+          csv={csvAddress("/api/notifications/mails", asked)}
           filters={
             <>
               <TextFilter list={list} name="address" label={t("admin:mails.address")} width={200} />

@@ -6,7 +6,7 @@ import type { ServerOut } from "@/api/schema";
 import { bytes, moment, rate } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { serverTone } from "@/shared/ui/tones";
 import { AddServer } from "./AddServer";
@@ -134,6 +134,7 @@ export function ServersPage() {
           list={list}
           columns={columns}
           query={query}
+          csv={csvAddress("/api/server/list", asked)}
           filters={
             <>
               <TextFilter list={list} name="search" label={t("admin:servers.search")} width={200} />

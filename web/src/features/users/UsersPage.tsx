@@ -5,7 +5,7 @@ import type { UserOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { userTone } from "@/shared/ui/tones";
 
@@ -69,6 +69,7 @@ export function UsersPage() {
           list={list}
           columns={columns}
           query={query}
+          csv={csvAddress("/api/user/list", asked)}
           filters={
             <>
               <TextFilter list={list} name="search" label={t("admin:users.search")} width={220} />
