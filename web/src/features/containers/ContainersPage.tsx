@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { ContainerOut } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { ContainerOut, ContainersOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
@@ -20,7 +20,7 @@ export function ContainersPage() {
   const list = useListState(50);
   const asked = list.asked(["user_id", "server_id", "wanted", "observed", "is_differing"]);
   const query = useListQuery(["containers", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<ContainersOut>(
       api.GET("/api/container/list", { params: { query: asked as never } }),
     );
     return {

@@ -1,8 +1,8 @@
 import { Button, Image } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { ReceiptOut } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { ReceiptOut, ReceiptsOut } from "@/api/schema";
 import { moment, yuan } from "@/shared/format/format";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { ChoiceFilter, type Column, DataTable } from "@/shared/ui/DataTable";
@@ -22,7 +22,7 @@ export function Receipts() {
   const [refusing, setRefusing] = useState<ReceiptOut | null>(null);
   const asked = list.asked(["status", "order_id"]);
   const query = useListQuery(["finance", "receipts", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<ReceiptsOut>(
       api.GET("/api/finance/receipts", { params: { query: asked as never } }),
     );
     return { rows: found.receipts, next: found.next_before };

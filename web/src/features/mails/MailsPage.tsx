@@ -2,8 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Button, Drawer } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { MailLine } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { MailLine, MailsOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
@@ -21,7 +21,7 @@ export function MailsPage() {
   const [shown, setShown] = useState<number | null>(null);
   const asked = list.asked(["address", "status", "user_id"]);
   const query = useListQuery(["mails", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<MailsOut>(
       api.GET("/api/notifications/mails", { params: { query: asked as never } }),
     );
     return { rows: found.mails, next: found.next_before };

@@ -2,8 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { Button, Select, Table } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { RolePart } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { RolePart, UsersOut } from "@/api/schema";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, Card, Page } from "@/shared/ui/Page";
@@ -113,7 +113,7 @@ function Admins() {
     queryKey: [...rolesKey, "admins"],
     queryFn: async () =>
       (
-        await unwrap(
+        await unwrapList<UsersOut>(
           api.GET("/api/user/list", { params: { query: { role: "admin", limit: 200 } } }),
         )
       ).users,

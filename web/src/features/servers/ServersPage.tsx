@@ -1,8 +1,8 @@
 import { Link } from "@tanstack/react-router";
 import { Progress } from "antd";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { ServerOut } from "@/api/schema";
+import { api, unwrapList } from "@/api/client";
+import type { ServerOut, ServersOut } from "@/api/schema";
 import { bytes, moment, rate } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
@@ -28,7 +28,9 @@ export function ServersPage() {
   const list = useListState(50);
   const asked = list.asked(["search", "status", "region"]);
   const query = useListQuery(["servers", asked], async () => {
-    const found = await unwrap(api.GET("/api/server/list", { params: { query: asked as never } }));
+    const found = await unwrapList<ServersOut>(
+      api.GET("/api/server/list", { params: { query: asked as never } }),
+    );
     return { rows: found.servers, next: found.next_before, regions: found.regions };
   });
   const columns: Column<ServerOut>[] = [

@@ -4,7 +4,7 @@ import { Table } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap, unwrapList } from "@/api/client";
-import type { HistoryOut, UserOut } from "@/api/schema";
+import type { ContainersOut, HistoryOut, UserOut } from "@/api/schema";
 import { useRights } from "@/shared/auth/rights";
 import { bytes, moment, rate, relative, shortKey } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
@@ -176,7 +176,7 @@ function Relays({ userId }: { userId: number }) {
     queryKey: ["containers", "user", userId],
     queryFn: async () =>
       (
-        await unwrap(
+        await unwrapList<ContainersOut>(
           api.GET("/api/container/list", { params: { query: { user_id: userId, limit: 20 } } }),
         )
       ).containers,

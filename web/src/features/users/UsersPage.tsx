@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { UserOut } from "@/api/schema";
+import { api, unwrapList } from "@/api/client";
+import type { UserOut, UsersOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
@@ -16,7 +16,9 @@ export function UsersPage() {
   const list = useListState();
   const asked = list.asked(["search", "role", "status"]);
   const query = useListQuery(["users", asked], async () => {
-    const found = await unwrap(api.GET("/api/user/list", { params: { query: asked as never } }));
+    const found = await unwrapList<UsersOut>(
+      api.GET("/api/user/list", { params: { query: asked as never } }),
+    );
     return { rows: found.users, next: found.next_before };
   });
   const columns: Column<UserOut>[] = [
