@@ -119,7 +119,7 @@ build_web() {
   echo "${want##* }" >$stamp
 }
 
-# What the system tests use: a command that shows it is there, its package, the tests that need it.
+# What the system tests use: a command or file that shows it is there, its package, what needs it.
 needed_programs() {
   cat <<'T'
 dockerd docker.io servers, containers, drills
@@ -131,6 +131,7 @@ mariadbd mariadb-server everything on MariaDB
 redis-server redis-server Celery with Redis
 initdb postgresql everything on PostgreSQL
 chromium chromium the web pages in a browser
+/usr/share/fonts/truetype/wqy/wqy-microhei.ttc fonts-wqy-microhei pictures of pages in Chinese
 promtool prometheus alert rules, metrics
 prometheus-alertmanager prometheus-alertmanager alerts on their way
 nginx nginx-light the system behind a proxy
@@ -139,6 +140,7 @@ T
 
 has_program() {
   local found
+  case $1 in /*) [ -e "$1" ]; return ;; esac
   for found in "/usr/sbin/$1" "/usr/local/sbin/$1" /usr/lib/postgresql/*/bin/"$1"; do
     [ -x "$found" ] && return
   done
