@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from derpman.kit.types import MAX_ID
@@ -23,6 +25,21 @@ class PageQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
 
 
+@dataclass(frozen=True)
+class Order:
+    """By which column a list is sorted; rows without a value come last."""
+
+    column: InstrumentedAttribute[Any]
+    is_descending: bool
+
+    @classmethod
+    def of(cls, sort: str | None, columns: Mapping[str, InstrumentedAttribute[Any]]) -> Self | None:
+        """Return the order of a name, `-name` for the greatest first; None for None."""
+        if sort is None:
+            return None
+        return cls(columns[sort.removeprefix("-")], sort.startswith("-"))
+
+
 class ExportQuery(PageQuery):
     """A list that can be taken along whole, as CSV."""
 
@@ -35,16 +52,53 @@ class ExportQuery(PageQuery):
 
 def page(
     session: Session,
-    select: Select[T],
+    found: Select[T],
     key: InstrumentedAttribute[int],
     before: int | None,
     limit: int,
+    order: Order | None = None,
 ) -> tuple[list[T], int | None]:
-    """Return up to `limit` rows below `before`, newest first, and the `before` of the next page."""
-    if before is not None:
-        select = select.where(key < before)
-    rows = list(session.scalars(select.order_by(key.desc()).limit(limit + 1)))
+    """Return up to `limit` rows after the one with the id `before`, and the `before` that follows.
+
+    Newest first, or in an order. `before` is an id in any order: where its row stands is looked up.
+    """
+    if order is None:
+        found = found.where(key < before) if before is not None else found
+        rows = list(session.scalars(found.order_by(key.desc()).limit(limit + 1)))
+    else:
+        rows = _ordered(session, found, key, before, limit + 1, order)
     if len(rows) <= limit:
         return rows, None
     rows = rows[:limit]
     return rows, getattr(rows[-1], key.key)
+
+
+def _ordered(
+    session: Session,
+    found: Select[T],
+    key: InstrumentedAttribute[int],
+    before: int | None,
+    count: int,
+    order: Order,
+) -> list[T]:
+    """Return rows in an order: those with a value along its index, then the newest without one.
+
+    Databases differ in where they put rows without a value, and none takes an index for both.
+    """
+    column, is_down = order.column, order.is_descending
+    last = None if before is None else session.scalar(select(column).where(key == before))
+    rows: list[T] = []
+    if before is None or last is not None:
+        valued = found.where(column.is_not(None))
+        if last is not None:
+            further = column < last if is_down else column > last
+            beside = key < before if is_down else key > before
+            valued = valued.where(or_(further, and_(column == last, beside)))
+        by = (column.desc(), key.desc()) if is_down else (column.asc(), key.asc())
+        rows = list(session.scalars(valued.order_by(*by).limit(count)))
+    if len(rows) < count:
+        bare = found.where(column.is_(None))
+        if before is not None and last is None:
+            bare = bare.where(key < before)
+        rows += session.scalars(bare.order_by(key.desc()).limit(count - len(rows)))
+    return rows

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import case, func, or_, select
 
-from derpman.kit.paging import page
+from derpman.kit.paging import Order, page
 from derpman.kit.work import UnitOfWork
 from derpman.servers.models import Server, ServerLink, Upgrade, UpgradeStage
 from derpman.servers.states import ServerStatus
+
+SORTS = {
+    "region": Server.region,
+    "load": Server.load,
+    "users": Server.relay_count,
+    "month_traffic": Server.month_traffic_bytes,
+}
 
 
 def servers(
@@ -20,8 +27,12 @@ def servers(
     region: str | None = None,
     status: ServerStatus | None = None,
     search: str | None = None,
+    sort: str | None = None,
 ) -> tuple[list[Server], int | None]:
-    """Return servers, newest first; removed ones only when asked for by `status`."""
+    """Return servers, newest first or in the order `sort` of `SORTS`.
+
+    Removed ones only when asked for by `status`.
+    """
     found = select(Server)
     if status is None:
         found = found.where(Server.status != ServerStatus.REMOVED)
@@ -32,7 +43,7 @@ def servers(
     if search:
         columns = (Server.ip, Server.public_ip, Server.region, Server.account_phone)
         found = found.where(or_(*(one.contains(search, autoescape=True) for one in columns)))
-    return page(work.session, found, Server.id, before, limit)
+    return page(work.session, found, Server.id, before, limit, Order.of(sort, SORTS))
 
 
 def links(work: UnitOfWork, server_ids: Sequence[int]) -> dict[int, ServerLink]:

@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
@@ -151,10 +151,24 @@ class ScriptReport(Body):
     ]
 
 
+ServerSort = Literal[
+    "region",
+    "-region",
+    "load",
+    "-load",
+    "users",
+    "-users",
+    "month_traffic",
+    "-month_traffic",
+]
+
+
 class ServersQuery(ExportQuery):
     region: Annotated[str, StringConstraints(max_length=64)] | None = None
     status: ServerStatus | None = None
     search: Annotated[str, StringConstraints(max_length=64)] | None = None
+    sort: ServerSort | None = None
+    """Newest first without it."""
 
 
 class ServerOut(Part):

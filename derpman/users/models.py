@@ -57,7 +57,7 @@ class User(Base):
     status: Mapped[UserStatus] = mapped_column(enum_column(UserStatus))
     status_reason: Mapped[str | None] = mapped_column(String(500))
     locale: Mapped[str] = mapped_column(String(16))
-    rental_expiry: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rental_expiry: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     distributor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
     """Whose customer he is: of the distributor whose serial he redeemed last."""
     manager_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)

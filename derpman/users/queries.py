@@ -6,10 +6,12 @@ import unicodedata
 
 from sqlalchemy import func, or_, select
 
-from derpman.kit.paging import page
+from derpman.kit.paging import Order, page
 from derpman.kit.work import Role, UnitOfWork
 from derpman.users.models import User
 from derpman.users.states import UserStatus
+
+SORTS = {"username": User.username_key, "rental_expiry": User.rental_expiry}
 
 
 def users_page(
@@ -19,10 +21,14 @@ def users_page(
     role: Role | None,
     status: UserStatus | None,
     manager_id: int | None = None,
+    sort: str | None = None,
     before: int | None,
     limit: int,
 ) -> tuple[list[User], int | None]:
-    """Return accounts, the newest first; `search` is the beginning of a username or address."""
+    """Return accounts, the newest first or in the order `sort` of `SORTS`.
+
+    `search` is the beginning of a username or address.
+    """
     found = select(User)
     if search is not None:
         start = unicodedata.normalize("NFKC", search).casefold()
@@ -39,7 +45,7 @@ def users_page(
         found = found.where(User.status == status)
     if manager_id is not None:
         found = found.where(User.manager_id == manager_id)
-    return page(work.session, found, User.id, before, limit)
+    return page(work.session, found, User.id, before, limit, Order.of(sort, SORTS))
 
 
 def counts(work: UnitOfWork) -> list[tuple[Role, UserStatus, int]]:

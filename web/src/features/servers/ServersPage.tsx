@@ -26,7 +26,7 @@ export const SERVER_STATES = [
 export function ServersPage() {
   const { t, i18n } = useTranslation(["app", "admin"]);
   const list = useListState(50);
-  const asked = list.asked(["search", "status", "region"]);
+  const asked = list.asked(["search", "status", "region", "sort"]);
   const query = useListQuery(["servers", asked], async () => {
     const found = await unwrapList<ServersOut>(
       api.GET("/api/server/list", { params: { query: asked as never } }),
@@ -43,7 +43,12 @@ export function ServersPage() {
         </Link>
       ),
     },
-    { key: "region", title: t("field.region"), render: (one) => one.region },
+    {
+      key: "region",
+      title: t("field.region"),
+      sort: "region",
+      render: (one) => one.region,
+    },
     {
       key: "status",
       title: t("field.state"),
@@ -63,6 +68,7 @@ export function ServersPage() {
     },
     {
       key: "users",
+      sort: "users",
       title: t("admin:servers.users"),
       align: "right",
       render: (one) => t("admin:servers.usersOf", { users: one.users, capacity: one.capacity }),
@@ -75,6 +81,7 @@ export function ServersPage() {
     },
     {
       key: "month",
+      sort: "month_traffic",
       title: t("admin:servers.month"),
       render: (one) => <Month server={one} />,
     },
@@ -121,6 +128,7 @@ export function ServersPage() {
     },
     {
       key: "load",
+      sort: "load",
       title: t("admin:overview.load"),
       hidden: true,
       align: "right",

@@ -14,7 +14,7 @@ const ROLES = ["user", "distributor", "admin", "super_admin"] as const;
 export function UsersPage() {
   const { t, i18n } = useTranslation(["app", "admin"]);
   const list = useListState();
-  const asked = list.asked(["search", "role", "status"]);
+  const asked = list.asked(["search", "role", "status", "sort"]);
   const query = useListQuery(["users", asked], async () => {
     const found = await unwrapList<UsersOut>(
       api.GET("/api/user/list", { params: { query: asked as never } }),
@@ -26,6 +26,7 @@ export function UsersPage() {
     {
       key: "username",
       title: t("field.username"),
+      sort: "username",
       render: (one) => (
         <Link to="/admin/users/$userId" params={{ userId: String(one.id) }}>
           {one.username}
@@ -48,6 +49,7 @@ export function UsersPage() {
     {
       key: "expiry",
       title: t("admin:users.expiry"),
+      sort: "rental_expiry",
       render: (one) => moment(one.rental_expiry, i18n.language),
     },
     {

@@ -14,6 +14,8 @@ export interface Column<Row> {
   /** Not shown until somebody chooses it. */
   hidden?: boolean;
   align?: "right";
+  /** What the server calls this order; the list can be sorted by it then. */
+  sort?: string;
 }
 
 /** A long list: page by page from the server, with the columns somebody wants to see. */
@@ -31,7 +33,9 @@ export function DataTable<Row extends { id: number }>(props: {
   const { t } = useTranslation();
   const { list, query } = props;
   const [shown, setShown] = useColumns(props.name, props.columns);
-  const isFiltered = Object.keys(list.search).some((one) => !["p", "limit", "tab"].includes(one));
+  const isFiltered = Object.keys(list.search).some(
+    (one) => !["p", "limit", "tab", "sort"].includes(one),
+  );
   const rows = query.data?.rows ?? [];
   return (
     <div className="stack tight">
@@ -85,6 +89,12 @@ export function DataTable<Row extends { id: number }>(props: {
           loading={query.isPending || query.isPlaceholderData}
           dataSource={rows}
           pagination={false}
+          onChange={(_page, _filters, sorter) => {
+            const by = [sorter].flat()[0];
+            const name = props.columns.find((one) => one.key === by?.columnKey)?.sort;
+            const sign = by?.order === "descend" ? "-" : "";
+            list.filter({ sort: by?.order && name ? sign + name : undefined });
+          }}
           scroll={{ x: "max-content" }}
           columns={props.columns
             .filter((one) => shown.has(one.key))
@@ -92,6 +102,13 @@ export function DataTable<Row extends { id: number }>(props: {
               key: one.key,
               title: one.title,
               ...(one.align ? { align: one.align } : {}),
+              ...(one.sort
+                ? {
+                    sorter: true,
+                    showSorterTooltip: false,
+                    sortOrder: orderOf(list.search.sort, one.sort),
+                  }
+                : {}),
               render: (_: unknown, row: Row) => one.render(row),
             }))}
           locale={{
@@ -137,6 +154,11 @@ export function DataTable<Row extends { id: number }>(props: {
       </nav>
     </div>
   );
+}
+
+function orderOf(sort: string | undefined, name: string): "ascend" | "descend" | null {
+  if (sort === name) return "ascend";
+  return sort === `-${name}` ? "descend" : null;
 }
 
 function choosePage<Row extends { id: number }>(
