@@ -217,8 +217,9 @@ def restore(
 ) -> dict[str, int]:
     """Put a backup into an empty database, then bring it to the newest form; return the rows.
 
-    NotEmpty, TooNew and BackupUnreadable say no before anything is written. When it is cut short
-    the database is to be thrown away: everything but that is checked at its end.
+    NotEmpty and TooNew say no before anything is written, and so does BackupUnreadable for what is
+    no backup. A table that is not as it was written is found after it was put in: then, as when
+    it is cut short, the database is to be thrown away.
     """
     manifest = read_manifest(path)
     migrations.load_models()

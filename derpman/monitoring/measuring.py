@@ -73,12 +73,7 @@ def measure(work: UnitOfWork) -> int:
 
 
 def _of_host(server_id: int, host: dict[str, Any]) -> Iterator[Sample]:
-    plain = {
-        "host.load": "load1",
-        "host.cpu": "cpu_fraction",
-        "relays.rate": "rate_bytes_per_second",
-    }
-    for metric, name in plain.items():
+    for metric, name in PLAIN.items():
         if name in host:
             yield Sample(server_id, metric, host[name])
     if memory := host.get("memory_bytes"):

@@ -63,6 +63,8 @@ def play(drill: Drill) -> None:
     drill.figure("p99_within_s", hole, at_most=usual * MOST + unrest)
     drill.figure("ratio", hole / usual)
     drill.figure("unrest_s", unrest)
+    if drill.scale > 0.5:  # a machine that is this restless by itself shows nothing
+        drill.figure("unrest_share", unrest / usual, at_most=MOST - 1)
     drill.figure("requests_failed", failed, equals=0)
 
 

@@ -132,7 +132,8 @@ def test_streams_are_ended_when_the_process_is_to_end() -> None:
         config = uvicorn.Config(app, port=0, lifespan="off", log_config=None)
         server = GentleServer(config, cut)
         task = asyncio.create_task(server.serve())
-        await asyncio.sleep(0.2)
+        while not server.started:  # noqa: ASYNC110 # uvicorn has no event for it
+            await asyncio.sleep(0.01)
         server.should_exit = True
         await task
 
