@@ -67,6 +67,59 @@ def _counter(name: str, what: str, labels: Sequence[str], values: Labelled) -> M
     return family
 
 
+def _part(some: float | None, whole: float | None) -> float | None:
+    return None if some is None or not whole else some / whole
+
+
+def _age(work: UnitOfWork, instant: datetime | None) -> float | None:
+    return None if instant is None else max(0.0, (work.now - instant).total_seconds())
+
+
+OF_ROW: tuple[tuple[str, str, Callable[[Any], float | None]], ...] = (
+    (
+        "server_generations_behind",
+        "changes that the node has not accepted yet",
+        lambda row: max(0, row.Server.desired_generation - row.applied_generation),
+    ),
+    (
+        "server_relays",
+        "relays wanted there, which is users",
+        lambda row: row.Server.relay_count,
+    ),
+    ("server_capacity_relays", "relays that it can take", lambda row: row.Server.capacity),
+    (
+        "server_month_traffic_bytes",
+        "sent since its provider began to count anew",
+        lambda row: row.Server.month_traffic_bytes,
+    ),
+    (
+        "server_month_allowance_bytes",
+        "what it may send in that time; missing where nothing limits it",
+        lambda row: row.Server.monthly_allowance_bytes,
+    ),
+)
+"""What a server's row tells: the figure's name, what it is, where it stands."""
+OF_HOST: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
+    ("server_load1", "load of one minute", lambda host: host.get("load1")),
+    (
+        "server_cpu_ratio",
+        f"processors that are busy, {RATIO}",
+        lambda host: host.get("cpu_fraction"),
+    ),
+    (
+        "server_memory_ratio",
+        f"memory that is used, {RATIO}",
+        lambda host: _part(host.get("memory_used_bytes"), host.get("memory_bytes")),
+    ),
+    (
+        "server_disk_free_ratio",
+        f"disk that is free, {RATIO}",
+        lambda host: _part(host.get("disk_free_bytes"), host.get("disk_bytes")),
+    ),
+)
+"""What its node told last."""
+
+
 def _servers(work: UnitOfWork) -> Iterator[Metric]:
     rows = work.session.execute(
         select(Server, ServerLink.contact_at, ServerLink.host, ServerLink.applied_generation)
@@ -81,9 +134,6 @@ def _servers(work: UnitOfWork) -> Iterator[Metric]:
         values = ((labels[row.Server.id], read(row)) for row in rows)
         return [(names, value) for names, value in values if value is not None]
 
-    def of_host(read: Callable[[dict[str, Any]], float | None]) -> Labelled:
-        return of_server(lambda row: read(hosts[row.Server.id]))
-
     yield _gauge(
         "server_state",
         "the state of health that a server is in: 1",
@@ -96,62 +146,17 @@ def _servers(work: UnitOfWork) -> Iterator[Metric]:
         SERVER,
         of_server(lambda row: _age(work, row.contact_at)),
     )
-    yield _gauge(
-        "server_generations_behind",
-        "changes that the node has not accepted yet",
-        SERVER,
-        of_server(lambda row: max(0, row.Server.desired_generation - row.applied_generation)),
-    )
-    yield _gauge(
-        "server_relays",
-        "relays wanted there, which is users",
-        SERVER,
-        of_server(lambda row: row.Server.relay_count),
-    )
-    yield _gauge(
-        "server_capacity_relays",
-        "relays that it can take",
-        SERVER,
-        of_server(lambda row: row.Server.capacity),
-    )
-    yield _gauge(
-        "server_month_traffic_bytes",
-        "sent since its provider began to count anew",
-        SERVER,
-        of_server(lambda row: row.Server.month_traffic_bytes),
-    )
-    yield _gauge(
-        "server_month_allowance_bytes",
-        "what it may send in that time; missing where nothing limits it",
-        SERVER,
-        of_server(lambda row: row.Server.monthly_allowance_bytes),
-    )
+    for name, what, read in OF_ROW:
+        yield _gauge(name, what, SERVER, of_server(read))
+    for name, what, look in OF_HOST:
+        yield _gauge(
+            name, what, SERVER, of_server(lambda row, look=look: look(hosts[row.Server.id]))
+        )
     yield _counter(
         "server_relayed_bytes",
         "what its relays sent, without our own probes",
         SERVER,
         of_server(lambda row: row.Server.traffic_bytes),
-    )
-    yield _gauge(
-        "server_load1", "load of one minute", SERVER, of_host(lambda host: host.get("load1"))
-    )
-    yield _gauge(
-        "server_cpu_ratio",
-        f"processors that are busy, {RATIO}",
-        SERVER,
-        of_host(lambda host: host.get("cpu_fraction")),
-    )
-    yield _gauge(
-        "server_memory_ratio",
-        f"memory that is used, {RATIO}",
-        SERVER,
-        of_host(lambda host: _part(host.get("memory_used_bytes"), host.get("memory_bytes"))),
-    )
-    yield _gauge(
-        "server_disk_free_ratio",
-        f"disk that is free, {RATIO}",
-        SERVER,
-        of_host(lambda host: _part(host.get("disk_free_bytes"), host.get("disk_bytes"))),
     )
     yield _counter(
         "server_network_bytes",
@@ -191,14 +196,6 @@ def _latency(work: UnitOfWork, labels: dict[int, tuple[str, str, str]]) -> Metri
             for (server_id, metric), (milliseconds, _) in sorted(found.items())
         ],
     )
-
-
-def _part(some: float | None, whole: float | None) -> float | None:
-    return None if some is None or not whole else some / whole
-
-
-def _age(work: UnitOfWork, instant: datetime | None) -> float | None:
-    return None if instant is None else max(0.0, (work.now - instant).total_seconds())
 
 
 def _relays(work: UnitOfWork) -> Iterator[Metric]:
