@@ -13,6 +13,7 @@ from tests.drills._panel import Account, Panel, activate
 from tests.system.fleet import Fleet
 
 BUDGET_S = 360
+ALONE = True
 PER_SECOND = 20
 MOST = 1.2
 SETTLE_S = 10

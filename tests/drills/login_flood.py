@@ -22,6 +22,7 @@ from tests.drills._panel import Panel
 from tests.system.fleet import netns
 
 BUDGET_S = 120  # it takes half of that where nothing else runs
+ALONE = True
 PER_MINUTE = 10
 """Hashes that one account gets from one place."""
 OWNERS = 20

@@ -18,6 +18,7 @@ from tests.system.processes import run, wait_until
 from tests.system.tailnet import Client, Control, connect_all
 
 BUDGET_S = 240
+ALONE = True
 DOWNLOAD_BYTES = 8 * 1024 * 1024
 
 

@@ -10,6 +10,7 @@ from tests.system.fleet import Fleet
 from tests.system.installed import APIS, WORKERS, Installed
 
 BUDGET_S = 360
+ALONE = True
 PER_SECOND = 25
 
 
