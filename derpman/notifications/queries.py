@@ -10,6 +10,7 @@ from sqlalchemy.orm import defer
 
 from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
+from derpman.notifications import rendering
 from derpman.notifications.models import Channel, ChannelMessage, Mail
 from derpman.notifications.states import MailStatus, MessageStatus
 
@@ -32,6 +33,16 @@ def mails(
         found = found.where(Mail.status == status)
     if user_id is not None:
         found = found.where(Mail.user_id == user_id)
+    return page(work.session, found, Mail.id, before, limit)
+
+
+def notices(
+    work: UnitOfWork, *, user_id: int, before: int | None, limit: int
+) -> tuple[list[Mail], int | None]:
+    """Return what somebody was told, newest first: no mail that has a code or a link of its own."""
+    told = [name for name, template in rendering.TEMPLATES.items() if not template.secrets]
+    found = select(Mail).options(defer(Mail.html))
+    found = found.where(Mail.user_id == user_id, Mail.template.in_(told))
     return page(work.session, found, Mail.id, before, limit)
 
 

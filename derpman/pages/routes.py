@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from derpman.kit.errors import Unavailable
 from derpman.kit.http import RunAdmin, RunUser
 from derpman.kit.live import EVENTS, Live
+from derpman.kit.paging import PageQuery
 from derpman.pages import customer
-from derpman.pages.schemas import HomeOut, OverviewOut
+from derpman.pages.schemas import HomeOut, LatencyOut, NoticesOut, OverviewOut
 from derpman.pages.staff import Figures, overview
 
 home_router = APIRouter(prefix="/api/user", tags=["user"])
@@ -22,6 +23,18 @@ staff_router = APIRouter(prefix="/api/admin", tags=["admin"])
 def show_home(run: RunUser) -> HomeOut:
     """The caller's rental, relays, devices and traffic."""
     return run.read(customer.home, user_id=run.actor.user_id or 0)
+
+
+@home_router.get("/latency")
+def show_latency(run: RunUser) -> LatencyOut:
+    """How far the caller's relays are, in milliseconds: now, and by the hour over a day."""
+    return run.read(customer.latency, user_id=run.actor.user_id or 0)
+
+
+@home_router.get("/notices")
+def list_notices(run: RunUser, query: Annotated[PageQuery, Query()]) -> NoticesOut:
+    """What the caller was told by mail, newest first, but for codes he asked for."""
+    return run.read(customer.notices, user_id=run.actor.user_id or 0, **query.model_dump())
 
 
 @home_router.get("/live", response_class=StreamingResponse, responses=EVENTS)

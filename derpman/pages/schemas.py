@@ -7,6 +7,7 @@ from datetime import datetime
 from derpman.alerts.schemas import AlertOut
 from derpman.devices.schemas import DevicePart, KnockPart, PairingOut
 from derpman.kit.types import Out, Part
+from derpman.notifications.schemas import Concealed
 from derpman.rentals.schemas import RentalPart
 from derpman.servers.schemas import RegionOut
 from derpman.traffic.schemas import PeriodPart, RelayPart
@@ -24,6 +25,39 @@ class HomeOut(Out):
     runs_out_at: datetime | None
     relays: list[RelayPart]
     rate_bytes_per_second: int
+
+
+class HourPart(Part):
+    at: datetime
+    """When the hour began."""
+    mean: float
+
+
+class RelayLatencyPart(Part):
+    slot: int
+    latency_ms: float | None
+    """From the panel to the relay's server, as last measured; null when that was too long ago."""
+    hours: list[HourPart]
+    """Of the last day, oldest first; those without a measurement are left out."""
+
+
+class LatencyOut(Out):
+    relays: list[RelayLatencyPart]
+
+
+class NoticePart(Part):
+    """A mail that the customer got, without codes and links of any kind."""
+
+    id: int
+    template: str
+    subject: str
+    text: Concealed
+    created_at: datetime
+
+
+class NoticesOut(Out):
+    notices: list[NoticePart]
+    next_before: int | None
 
 
 class RelayCount(Part):

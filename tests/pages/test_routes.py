@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
 
 from derpman.kit.work import Edge
+from derpman.monitoring import service as monitoring
+from derpman.monitoring.service import Sample
+from derpman.notifications import service as mails
 from derpman.pages import customer, staff
 from derpman.serials import service as serials
-from tests.conftest import Person
+from tests.conftest import MovableClock, Person
 
 
 @pytest.fixture
@@ -72,3 +76,54 @@ def test_the_pages_take_few_statements(
     statements.clear()
     edge.read(customer.home, user_id=activated.id)
     assert len(statements) <= 24, "\n".join(statements)
+
+
+def test_a_customer_sees_how_far_his_relays_are(
+    client: TestClient, edge: Edge, clock: MovableClock, activated: Person, eve: Person
+) -> None:
+    relays = edge.read(customer.home, user_id=activated.id).rental
+    assert relays is not None
+    first, second, _ = sorted(relays.slots, key=lambda one: one.slot)
+    sample = Sample(first.server_id, "latency.panel.tcp", 10.0)
+    edge(monitoring.record, [sample, replace(sample, value=20.0)])
+    edge(monitoring.record, [replace(sample, server_id=second.server_id, value=7.0)])
+    clock.advance(hours=1)
+    edge(monitoring.record, [replace(sample, value=40.0)])
+
+    [one, other, third] = client.get("/api/user/latency", headers=activated.headers).json()[
+        "relays"
+    ]
+
+    assert [one["slot"], other["slot"], third["slot"]] == [1, 2, 3]
+    assert one["latency_ms"] == 40
+    assert [hour["mean"] for hour in one["hours"]] == [15, 40]
+    assert (other["latency_ms"], [hour["mean"] for hour in other["hours"]]) == (None, [7])
+    assert (third["latency_ms"], third["hours"]) == (None, [])
+    clock.advance(hours=23)
+    answer = client.get("/api/user/latency", headers=activated.headers).json()
+    assert [len(relay["hours"]) for relay in answer["relays"]] == [1, 0, 0]
+    assert client.get("/api/user/latency", headers=eve.headers).json()["relays"] == []
+
+
+def test_a_customer_reads_what_he_was_told_but_no_codes(
+    client: TestClient, edge: Edge, activated: Person, eve: Person
+) -> None:
+    edge(
+        mails.queue_mail,
+        user_id=activated.id,
+        address=activated.email,
+        locale="en",
+        template="user_suspended",
+        params={"username": activated.username, "reason": "He asked for it."},
+    )
+    body = {"email": activated.email}
+    assert client.post("/api/user/password/forgot", json=body).status_code == 200
+
+    seen = client.get("/api/user/notices", headers=activated.headers).json()
+
+    assert [one["template"] for one in seen["notices"]] == ["user_suspended"]
+    assert seen["next_before"] is None
+    assert "He asked for it." in seen["notices"][0]["text"]
+    assert "\ue000" not in seen["notices"][0]["text"]
+    assert client.get("/api/user/notices", headers=eve.headers).json()["notices"] == []
+    assert client.get("/api/user/notices").status_code == 401

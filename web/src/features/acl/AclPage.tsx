@@ -11,6 +11,7 @@ import { useAct } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, Card, Facts, Page, State } from "@/shared/ui/Page";
 import { Address } from "./Address";
+import { Applied } from "./Applied";
 import { FileForm } from "./FileForm";
 import { Downloads, Versions } from "./Histories";
 import { Link } from "./Link";
@@ -84,6 +85,7 @@ function Ways({ current }: { current: CurrentPart }) {
           />
         )}
       </Card>
+      <Applied current={current} />
       {current.is_offered && (
         <>
           <Warn />

@@ -1,4 +1,4 @@
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Tabs } from "antd";
 import { useTranslation } from "react-i18next";
 import { api, unwrap, unwrapList } from "@/api/client";
@@ -20,6 +20,9 @@ import {
 } from "@/shared/ui/DataTable";
 import { csvAddress, useListQuery, useListState, withDays } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
+import { Links, Usages } from "./Applied";
+import { Jobs, Rotations } from "./Rotations";
+import { Who } from "./Who";
 
 const FORMS = [
   "snippet",
@@ -28,7 +31,15 @@ const FORMS = [
   "headscale_json",
   "headscale_address",
 ] as const;
-const TABS = ["generations", "downloads", "versions"] as const;
+const TABS = [
+  "generations",
+  "downloads",
+  "versions",
+  "usage",
+  "rotations",
+  "jobs",
+  "links",
+] as const;
 
 export function AclLogsPage() {
   const { t } = useTranslation(["app", "admin"]);
@@ -55,18 +66,14 @@ export function AclLogsPage() {
             },
             { key: "downloads", label: t("admin:aclLogs.downloads"), children: <Downloads /> },
             { key: "versions", label: t("admin:aclLogs.versions"), children: <Versions /> },
+            { key: "usage", label: t("admin:rotations.usage"), children: <Usages /> },
+            { key: "rotations", label: t("admin:rotations.title"), children: <Rotations /> },
+            { key: "jobs", label: t("admin:rotations.jobs"), children: <Jobs /> },
+            { key: "links", label: t("admin:rotations.links"), children: <Links /> },
           ]}
         />
       </section>
     </Page>
-  );
-}
-
-function Who({ id, name }: { id: number; name?: string }) {
-  return (
-    <Link to="/admin/users/$userId" params={{ userId: String(id) }}>
-      {name || `#${id}`}
-    </Link>
   );
 }
 

@@ -6,6 +6,7 @@ import { Page } from "@/shared/ui/Page";
 import { AddDevice } from "./AddDevice";
 import { DeviceList } from "./DeviceList";
 import { Knocks } from "./Knocks";
+import { Linked } from "./Linked";
 import { Pairing } from "./Pairing";
 
 /** Who may use the relays, who asks to, and how more of them come in. */
@@ -29,6 +30,7 @@ export function DevicesPage() {
               </div>
             )}
             <DeviceList devices={found.devices} limit={found.device_limit ?? null} />
+            {found.rental && <Linked />}
           </>
         )}
       </Loaded>

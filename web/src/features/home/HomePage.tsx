@@ -9,6 +9,7 @@ import { homeQuery } from "@/shared/live/keys";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Card, Page } from "@/shared/ui/Page";
 import { FirstSteps, isUnderWay } from "./FirstSteps";
+import { Notices } from "./Notices";
 import { QuotaCard } from "./QuotaCard";
 import { RelayTiles } from "./RelayTiles";
 import { Renew } from "./Renew";
@@ -48,6 +49,7 @@ function Home({ home }: { home: HomeOut }) {
           </div>
         </>
       )}
+      {home.rental && <Notices />}
     </>
   );
 }

@@ -6,8 +6,7 @@ import type { HomeOut } from "@/api/schema";
 import { bytes, day, moment, rate } from "@/shared/format/format";
 import { Bars, Ring } from "@/shared/ui/drawn";
 import { Card } from "@/shared/ui/Page";
-
-const HOURS = 24;
+import { byHour, HOURS } from "./hours";
 
 /** What is left of the period's traffic, when it runs out, and the last day in bars. */
 export function QuotaCard({ home }: { home: HomeOut }) {
@@ -61,22 +60,14 @@ export function QuotaCard({ home }: { home: HomeOut }) {
       {data && (
         <div style={{ marginTop: 12 }}>
           <span className="muted small">{t("home.last24")}</span>
-          <Bars values={hours(data.traffic.series)} label={t("home.last24")} />
+          <Bars
+            values={byHour(data.traffic.series, (one) => [one.begins_at, one.sent_bytes]).map(
+              (one) => one ?? 0,
+            )}
+            label={t("home.last24")}
+          />
         </div>
       )}
     </Card>
-  );
-}
-
-/** The last hours, each with what was sent in it: hours without traffic have no row. */
-export function hours(
-  series: { begins_at: string; sent_bytes: number }[],
-  now = Date.now(),
-): number[] {
-  const sums = new Map(series.map((one) => [Date.parse(one.begins_at), one.sent_bytes]));
-  const last = Math.floor(now / 3_600_000) * 3_600_000;
-  return Array.from(
-    { length: HOURS },
-    (_, at) => sums.get(last - (HOURS - 1 - at) * 3_600_000) ?? 0,
   );
 }

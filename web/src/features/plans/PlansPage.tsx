@@ -10,12 +10,14 @@ import { useAct, useAsk } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Page, State } from "@/shared/ui/Page";
 import { plansQuery } from "@/shared/ui/plans";
+import { Prices } from "./Prices";
 
 export function PlansPage() {
   const { t } = useTranslation(["app", "admin"]);
   const ask = useAsk();
   const query = useQuery(plansQuery);
   const [edited, setEdited] = useState<PlanOut | "new" | null>(null);
+  const [priced, setPriced] = useState<PlanOut | null>(null);
   const retire = useAct({
     call: (plan: PlanOut) =>
       unwrap(
@@ -107,6 +109,12 @@ export function PlansPage() {
                   render: (_, one) => (
                     <div className="row end">
                       <Button
+                        onClick={() => setPriced(one)}
+                        aria-label={`${t("admin:plans.prices")} ${one.name}`}
+                      >
+                        {t("admin:plans.prices")}
+                      </Button>
+                      <Button
                         onClick={() => setEdited(one)}
                         aria-label={`${t("action.edit")} ${one.name}`}
                       >
@@ -139,6 +147,7 @@ export function PlansPage() {
           )}
         </Loaded>
       </section>
+      {priced && <Prices plan={priced} close={() => setPriced(null)} />}
       {edited && <Edit plan={edited === "new" ? null : edited} close={() => setEdited(null)} />}
     </Page>
   );

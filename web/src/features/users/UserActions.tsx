@@ -1,21 +1,16 @@
-import { useQuery } from "@tanstack/react-query";
-import { Alert, Button, Form, Input, InputNumber, Modal, Select } from "antd";
-import { type ReactNode, useState } from "react";
+import { Button } from "antd";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { UserOut } from "@/api/schema";
 import { useRights } from "@/shared/auth/rights";
 import { useMe } from "@/shared/auth/useMe";
-import { errorText } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { Compensate } from "@/shared/ui/Compensate";
-import { beginOf } from "@/shared/ui/list";
 import { Reasoned } from "@/shared/ui/Reasoned";
 import { TakeData } from "@/shared/ui/TakeData";
-import { adminsQuery } from "./queries";
+import { CHANGED, GiveManager, Grant, Mail, NoRenewal, RenewTo, Role, Rotate } from "./UserDialogs";
 
-const NOBODY = 0;
-const CHANGED = [["users"], ["containers"], ["logs"]];
 type Dialog =
   | "suspend"
   | "renew"
@@ -26,6 +21,7 @@ type Dialog =
   | "grant"
   | "mail"
   | "compensate"
+  | "rotate"
   | null;
 
 /** What an admin may do to a user; each names what follows. */
@@ -91,6 +87,9 @@ export function UserActions({ user }: { user: UserOut }) {
         >
           {t("admin:users.newVersion")}
         </Button>
+      )}
+      {user.rental_expiry && mayAll("acl.write") && (
+        <Button onClick={() => setDialog("rotate")}>{t("admin:rotations.rotate")}</Button>
       )}
       {user.rental_expiry && may("users.write") && (
         <Button danger onClick={() => setDialog("end")}>
@@ -208,230 +207,8 @@ export function UserActions({ user }: { user: UserOut }) {
           close={close}
         />
       )}
+      {dialog === "rotate" && <Rotate user={user} close={close} />}
       {dialog === "mail" && <Mail user={user} close={close} />}
     </>
-  );
-}
-
-function Asking<Values extends object>(props: {
-  title: string;
-  text?: ReactNode;
-  button: string;
-  initial: Partial<Values>;
-  call: (values: Values) => Promise<unknown>;
-  done: string;
-  close: () => void;
-  children: ReactNode;
-}) {
-  const { t } = useTranslation();
-  const [form] = Form.useForm<Values>();
-  const act = useAct({
-    quiet: true,
-    call: props.call,
-    changes: CHANGED,
-    done: props.done,
-    after: props.close,
-  });
-  return (
-    <Modal
-      open
-      title={props.title}
-      okText={props.button}
-      cancelText={t("action.cancel")}
-      confirmLoading={act.isPending}
-      onOk={() => form.submit()}
-      onCancel={props.close}
-    >
-      <div className="stack">
-        {props.text}
-        {act.isError && <Alert type="error" showIcon role="alert" title={errorText(act.error)} />}
-        <Form
-          form={form}
-          layout="vertical"
-          requiredMark={false}
-          initialValues={props.initial}
-          onFinish={act.mutate}
-        >
-          {props.children}
-        </Form>
-      </div>
-    </Modal>
-  );
-}
-
-function Role({ user, close }: { user: UserOut; close: () => void }) {
-  const { t } = useTranslation(["app", "admin"]);
-  const roles = ["user", "distributor", "admin", "super_admin"] as const;
-  return (
-    <Asking<{ role: (typeof roles)[number] }>
-      title={t("admin:users.roleTitle", { name: user.username })}
-      text={t("admin:users.roleText")}
-      button={t("action.save")}
-      initial={{ role: user.role as (typeof roles)[number] }}
-      call={(body) =>
-        unwrap(
-          api.POST("/api/user/{user_id}/role", { params: { path: { user_id: user.id } }, body }),
-        )
-      }
-      done={t("admin:users.roleChanged")}
-      close={close}
-    >
-      <Form.Item name="role" label={t("admin:users.role")}>
-        <Select options={roles.map((value) => ({ value, label: t(`role.${value}`) }))} />
-      </Form.Item>
-    </Asking>
-  );
-}
-
-/** Whose customer he is, among the admins whose role reaches their own only. */
-function GiveManager({ user, close }: { user: UserOut; close: () => void }) {
-  const { t } = useTranslation(["app", "admin"]);
-  const admins = useQuery(adminsQuery);
-  return (
-    <Asking<{ manager: number }>
-      title={t("admin:users.managerTitle", { name: user.username })}
-      text={<p className="muted">{t("admin:users.managerText")}</p>}
-      button={t("action.save")}
-      initial={{ manager: user.manager_id ?? NOBODY }}
-      call={({ manager }) =>
-        unwrap(
-          api.POST("/api/user/manager", {
-            body: { user_ids: [user.id], manager_id: manager || null },
-          }),
-        )
-      }
-      done={t("admin:users.managerGiven")}
-      close={close}
-    >
-      <Form.Item name="manager" label={t("admin:users.manager")}>
-        <Select
-          options={[
-            { value: NOBODY, label: t("admin:users.noManager") },
-            ...(admins.data ?? []).map((one) => ({ value: one.id, label: one.username })),
-          ]}
-        />
-      </Form.Item>
-    </Asking>
-  );
-}
-
-function Grant({ user, close }: { user: UserOut; close: () => void }) {
-  const { t } = useTranslation(["app", "admin"]);
-  const needed = [{ required: true, message: t("field.required") }];
-  return (
-    <Asking<{ gigabytes: number; reason: string }>
-      title={t("admin:users.grantTitle", { name: user.username })}
-      text={t("admin:users.grantText")}
-      button={t("admin:users.grant")}
-      initial={{ gigabytes: 10 }}
-      call={({ gigabytes, reason }) =>
-        unwrap(
-          api.POST("/api/traffic/grant", {
-            body: { user_id: user.id, bytes: Math.round(gigabytes * 1e9), reason },
-          }),
-        )
-      }
-      done={t("admin:users.granted")}
-      close={close}
-    >
-      <Form.Item name="gigabytes" label={t("admin:users.gigabytes")} rules={needed}>
-        <InputNumber min={0.001} max={1_000_000} />
-      </Form.Item>
-      <Form.Item name="reason" label={t("field.reason")} rules={needed}>
-        <Input maxLength={200} />
-      </Form.Item>
-    </Asking>
-  );
-}
-
-function Mail({ user, close }: { user: UserOut; close: () => void }) {
-  const { t } = useTranslation(["app", "admin"]);
-  const needed = [{ required: true, message: t("field.required") }];
-  return (
-    <Asking<{ subject: string; message: string }>
-      title={`${t("admin:users.mail")}: ${user.email}`}
-      button={t("admin:users.mail")}
-      initial={{}}
-      call={(values) =>
-        unwrap(api.POST("/api/notifications/send", { body: { user_id: user.id, ...values } }))
-      }
-      done={t("admin:users.sent")}
-      close={close}
-    >
-      <Form.Item name="subject" label={t("admin:users.subject")} rules={needed}>
-        <Input maxLength={200} />
-      </Form.Item>
-      <Form.Item name="message" label={t("admin:users.message")} rules={needed}>
-        <Input.TextArea rows={6} maxLength={2000} />
-      </Form.Item>
-    </Asking>
-  );
-}
-
-function RenewTo({ user, close }: { user: UserOut; close: () => void }) {
-  const { t } = useTranslation(["app", "admin"]);
-  const needed = [{ required: true, message: t("field.required") }];
-  return (
-    <Asking<{ day: string; reason: string }>
-      title={t("admin:users.renewToTitle", { name: user.username })}
-      text={t("admin:users.renewToText")}
-      button={t("admin:users.renewTo")}
-      initial={{}}
-      call={({ day, reason }) =>
-        unwrap(
-          api.POST("/api/user/{user_id}/renew_to", {
-            params: { path: { user_id: user.id } },
-            body: { until: beginOf(day, 1), reason },
-          }),
-        )
-      }
-      done={t("admin:users.renewedTo")}
-      close={close}
-    >
-      <Form.Item name="day" label={t("admin:users.lastDay")} rules={needed}>
-        <Input type="date" />
-      </Form.Item>
-      <Form.Item name="reason" label={t("field.reason")} rules={needed}>
-        <Input maxLength={200} />
-      </Form.Item>
-    </Asking>
-  );
-}
-
-function NoRenewal({ user, close }: { user: UserOut; close: () => void }) {
-  const { t } = useTranslation(["app", "admin"]);
-  return (
-    <Asking<{ at_once: boolean; reason: string }>
-      title={t("admin:users.noRenewalTitle", { name: user.username })}
-      text={t("admin:users.noRenewalText")}
-      button={t("admin:users.noRenewal")}
-      initial={{ at_once: false }}
-      call={(body) =>
-        unwrap(
-          api.POST("/api/user/{user_id}/no_renewal", {
-            params: { path: { user_id: user.id } },
-            body,
-          }),
-        )
-      }
-      done={t("admin:users.marked")}
-      close={close}
-    >
-      <Form.Item name="at_once" label={t("admin:users.serviceEnds")}>
-        <Select
-          options={[
-            { value: false, label: t("admin:users.atExpiry") },
-            { value: true, label: t("admin:users.atOnce") },
-          ]}
-        />
-      </Form.Item>
-      <Form.Item
-        name="reason"
-        label={t("field.reason")}
-        rules={[{ required: true, message: t("field.required") }]}
-      >
-        <Input maxLength={200} />
-      </Form.Item>
-    </Asking>
   );
 }

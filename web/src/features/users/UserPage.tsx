@@ -10,6 +10,7 @@ import { bytes, moment, rate, relative, shortKey } from "@/shared/format/format"
 import { word } from "@/shared/i18n";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, Card, Facts, Page, State } from "@/shared/ui/Page";
+import { Rentals } from "@/shared/ui/Rentals";
 import { relayTone } from "@/shared/ui/relays";
 import { userTone } from "@/shared/ui/tones";
 import { Money } from "./Money";
@@ -116,6 +117,7 @@ function Story({ user }: { user: UserOut }) {
       </div>
       {mayAll("containers.read") && <Relays userId={user.id} />}
       {may("security.read") && <Devices userId={user.id} />}
+      {may("users.read") && <Rentals userId={user.id} />}
       {may("finance.read") && <Money userId={user.id} />}
       {mayAll("logs.read") && <History userId={user.id} />}
     </>

@@ -11,6 +11,7 @@ import { useAct } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Movements } from "@/shared/ui/Movements";
 import { Blank, Card, Page, State } from "@/shared/ui/Page";
+import { Rentals } from "@/shared/ui/Rentals";
 import { orderTone } from "@/shared/ui/tones";
 import { Buy } from "./Buy";
 import { PayOrder } from "./PayOrder";
@@ -42,6 +43,7 @@ export function WalletPage() {
       <Buy placed={setPaying} />
       <Orders show={setPaying} />
       <Statement />
+      <Rentals />
       {paying !== null && <PayOrder id={paying} close={() => setPaying(null)} />}
     </Page>
   );

@@ -37,6 +37,44 @@ export function Ring(props: { part: number; label: string; children: React.React
   );
 }
 
+/** A line through values that were measured, the newest at the right; it breaks where one lacks. */
+export function Sparkline({ values, label }: { values: (number | null)[]; label: string }) {
+  const known = values.filter((one) => one !== null);
+  const most = Math.max(1, ...known) * 1.15;
+  const step = 100 / Math.max(1, values.length - 1);
+  const place = (value: number, at: number) => `${at * step},${28 - (value / most) * 28}`;
+  const runs: string[][] = [[]];
+  values.forEach((value, at) => {
+    if (value === null) runs.push([]);
+    else runs[runs.length - 1]?.push(place(value, at));
+  });
+  return (
+    <svg
+      viewBox="-2 -2 104 32"
+      preserveAspectRatio="none"
+      width="100%"
+      height="36"
+      role="img"
+      aria-label={label}
+    >
+      {runs
+        .filter((run) => run.length > 0)
+        .map((run) => (
+          <polyline
+            key={run[0]}
+            points={run.length > 1 ? run.join(" ") : `${run[0]} ${run[0]}`}
+            fill="none"
+            stroke="var(--primary)"
+            strokeWidth="2"
+            strokeLinecap="round"
+            strokeLinejoin="round"
+            vectorEffect="non-scaling-stroke"
+          />
+        ))}
+    </svg>
+  );
+}
+
 /** A row of values as bars, the newest at the right. */
 export function Bars({ values, label }: { values: number[]; label: string }) {
   const most = Math.max(1, ...values);

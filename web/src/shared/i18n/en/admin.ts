@@ -1,10 +1,12 @@
 import type texts from "../zh-CN/admin";
 import { availability } from "./availability";
 import { operation } from "./operation";
+import { records } from "./records";
 
 const admin: typeof texts = {
   ...operation,
   ...availability,
+  ...records,
   trends: {
     title: "Trends",
     what: "What is shown",
@@ -301,6 +303,8 @@ const admin: typeof texts = {
     refuseText: "The customer gets a mail with your reason and can upload another.",
   },
   plans: {
+    prices: "Prices",
+    pricesOf: "Prices of “{{name}}” over time",
     title: "Plans",
     intro:
       "Changes count for what is sold from now on; rentals keep the terms they were bought with.",
@@ -325,60 +329,6 @@ const admin: typeof texts = {
     add: "Add a plan",
     edit: "Change the plan",
     saved: "Saved.",
-  },
-  aclLogs: {
-    title: "ACL records",
-    generations: "Generations",
-    downloads: "Downloads",
-    versions: "All versions",
-    search: "Search anything",
-    username: "Username",
-    userId: "User id",
-    version: "Version",
-    reason: "Reason",
-    actor: "Who",
-    machine: "Machine check code",
-    form: "Form",
-    digest: "Digest",
-    expires: "Works until",
-  },
-  logs: {
-    title: "Logs",
-    system: "Operation log",
-    user: "Account log",
-    history: "History of use",
-    server: "Server log",
-    search: "Search anything",
-    action: "Action",
-    actor: "Who",
-    actorId: "Id of who",
-    object: "On what",
-    objectType: "Kind of object",
-    objectId: "Object id",
-    before: "Before",
-    after: "After",
-    detail: "Details",
-    userId: "User id",
-    serverId: "Server id",
-    kind: "Kind",
-    rentalId: "Rental id",
-    result: "Result",
-  },
-  mails: {
-    title: "Mails",
-    address: "To",
-    subject: "Subject",
-    template: "Template",
-    created: "Made",
-    sent: "Sent",
-    attempts: "Tries",
-    error: "Error",
-    status: { queued: "Waiting", sending: "Being sent", sent: "Sent", refused: "Refused" },
-    requeue: "Send again",
-    requeued: "Waiting again.",
-    body: "Text",
-    concealed: "Dots stand where codes and links were.",
-    userId: "User id",
   },
   templates: {
     title: "Mail templates",

@@ -90,4 +90,28 @@ export const devices: typeof texts = {
     },
     how: "How",
   },
+  linked: {
+    title: "Devices of the linked tailnet",
+    hint: "Devices are registered and followed as your tailnet lists them: a new node key takes the old one's place, what is deleted there goes here.",
+    look: "Look now",
+    looked: "Your tailnet is being looked at.",
+    lookedAt: "looked at {{when}}",
+    none: "Your tailnet has no devices yet",
+    ephemeral: "ephemeral",
+    missing: "not in the tailnet since {{since}}",
+    status: {
+      followed: "Registered and followed",
+      no_room: "No room in the plan",
+      left_out: "Left out",
+    },
+    include: "Register",
+    leave_out: "Leave out",
+    changed: "Changed.",
+    held: "Devices gone from the tailnet at once: {{count}}",
+    heldHint:
+      "More than half are gone, which may be a mistake. They stay registered until you decide.",
+    keepThem: "Keep them",
+    removeThem: "Remove them",
+    settled: "Done.",
+  },
 };

@@ -31,4 +31,14 @@ export const usage: typeof texts = {
     chart: "Chart of traffic",
     chartTable: "The chart's figures",
   },
+  rentals: {
+    title: "Rentals",
+    none: "No rental yet",
+    number: "No.",
+    bought: "What was bought",
+    traffic: "{{traffic}} per 30 days",
+    devices: "{{count}} devices",
+    serial: "serial #{{id}}",
+    order: "order #{{id}}",
+  },
 };

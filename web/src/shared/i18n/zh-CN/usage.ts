@@ -28,4 +28,14 @@ export const usage = {
     chart: "流量图表",
     chartTable: "图表数据",
   },
+  rentals: {
+    title: "租赁记录",
+    none: "还没有租赁",
+    number: "编号",
+    bought: "购买内容",
+    traffic: "每 30 天 {{traffic}}",
+    devices: "{{count}} 台设备",
+    serial: "序列号 #{{id}}",
+    order: "订单 #{{id}}",
+  },
 };
