@@ -43,7 +43,7 @@ class Entry:
     module: str
     purpose: str
     budget_s: float  # of the short form
-    alone: bool  # what it measures does not bear another one beside it
+    alone: bool = False  # what it measures does not bear another one beside it
 
     def command(self, rest: list[str]) -> list[str]:
         return [sys.executable, "-m", self.module, *rest]
