@@ -15,7 +15,7 @@ export default defineConfig({
   testDir: "tests",
   outputDir: "../build/web/results",
   reporter: [["list"]],
-  workers: 1,
+  workers: 2, // the stories wait for relays most of the time
   timeout: 600_000, // a bound for a machine that is busy with all other tests; alone it takes a tenth
   expect: { timeout: 90_000 },
   use: {

@@ -1,45 +1,49 @@
-"""A device that tries a relay again and again, as Tailscale's clients do.
+"""A real Tailscale client on this machine, in a tailnet of its own.
 
-    python -m tests.system.device ADDRESS PORT PIN
+    python -m tests.system.device
 
-prints its node key, then a line for every change: `in` or `refused`. It ends when its input does.
+reads a tailcfg.DERPMap as JSON from the first line of its input, prints the client's node key, then
+a line for every change: `in` while it is connected to its home relay, else `out`. It ends when its
+input does.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
 import threading
-import time
+from contextlib import ExitStack
+from pathlib import Path
 
-from tests.system.derp import Derp, Refused, new_key, node_key
+from tests.system.services import free_port
+from tests.system.tailnet import Client, Control, Here
 
-PAUSE_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+START_SECONDS = 60
 
 
 def main() -> None:
-    """Knock until somebody closes our input."""
-    address, port, pin = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    key = new_key()
-    print(node_key(key), flush=True)
+    """Run the client until somebody closes our input."""
+    derp_map = json.loads(sys.stdin.readline())
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-    seen = ""
-    while not over.is_set():
-        try:
-            with Derp(address, port, key, pin=pin) as derp:
-                seen = _tell("in", seen)
-                while not over.is_set():
-                    derp.ping()
-                    time.sleep(PAUSE_SECONDS)
-        except (Refused, EOFError, OSError):
-            seen = _tell("refused", seen)
-            over.wait(PAUSE_SECONDS)
-
-
-def _tell(state: str, seen: str) -> str:
-    if state != seen:
-        print(state, flush=True)
-    return state
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="derpman-device-"))
+        here = Here("device", Path(folder))
+        control = Control(here, port=free_port(), admin_port=free_port())
+        stack.callback(control.stop)
+        control.push(derp_map)
+        client = Client(here, control, port=free_port())
+        stack.callback(client.stop)
+        client.up()
+        print(client.key, flush=True)
+        seen = ""
+        while not over.wait(LOOK_SECONDS):
+            state = "in" if client.is_connected() else "out"
+            if state != seen:
+                print(state, flush=True)
+            seen = state
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A tailnet of the tests: a control server and real Tailscale clients in the fleet's namespaces."""
+"""A tailnet of the tests: a control server and real Tailscale clients.
+
+They run in the fleet's namespaces, or on this machine as it is (`Here`).
+"""
 
 import contextlib
 import functools
@@ -10,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from tests.system import socks
 from tests.system.binaries import build
-from tests.system.fleet import Machine
-from tests.system.processes import NotInTime, run, wait_until
+from tests.system.processes import NotInTime, Process, run, spawn, wait_until
 
+P = ParamSpec("P")
+T = TypeVar("T")
 DerpMap = Mapping[str, Any]
 
 
@@ -29,18 +34,47 @@ class Node:
     home: int  # DERP region ID; 0 when it has none
 
 
+class Machine(Protocol):
+    """What a control server or a client asks of where it runs; the fleet's machines are such."""
+
+    name: str
+    address: str
+    home: Path
+
+    def popen(self, argv: Sequence[str | Path], *, log: str, **options: Any) -> Process: ...
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
+@dataclass
+class Here:
+    """This machine as it is, its programs' files in a folder."""
+
+    name: str
+    home: Path
+    address: str = "127.0.0.1"
+
+    def popen(self, argv: Sequence[str | Path], *, log: str, **options: Any) -> Process:
+        return spawn(argv, log=self.home / log, **options)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+
 class Control:
     """A control server on a machine of the fleet: one tailnet, which admits everyone."""
 
-    def __init__(self, machine: Machine, *, port: int = 9800, name: str = "control") -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        port: int = 9800,
+        admin_port: int | None = None,
+        name: str = "control",
+    ) -> None:
         self.url = f"http://{machine.address}:{port}"
-        self._admin = (machine.address, port + 1)
-        words = [
-            "--listen",
-            f"{machine.address}:{port}",
-            "--admin",
-            f"{machine.address}:{port + 1}",
-        ]
+        self._admin = (machine.address, admin_port or port + 1)
+        admin = f"{machine.address}:{self._admin[1]}"
+        words = ["--listen", f"{machine.address}:{port}", "--admin", admin]
         self.process = machine.popen([build().control, *words], log=f"{name}.log")
         self._wait_until_up()
 
@@ -173,6 +207,11 @@ class Client:
     def home(self) -> int:
         """Region ID of its home relay as the control server was told; 0 for none."""
         return next((node.home for node in self.control.nodes() if node.key == self.key), 0)
+
+    def is_connected(self) -> bool:
+        """Whether it has a home relay and says of none that it cannot be reached."""
+        told = " ".join(self.status().get("Health") or [])
+        return self.home != 0 and "relay server" not in told
 
     def log(self) -> str:
         return self.process.output()

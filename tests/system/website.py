@@ -7,7 +7,8 @@ runs the command with these in its environment, and ends with its exit status:
     WEB_URL      where the site is
     WEB_LOGINS   a JSON file: name of a demo account to its password
     WEB_MAILBOX  a folder: every mail that arrived, as JSON with `to`, `subject` and `text`
-    WEB_DEVICE   how to start a device: append ADDRESS PORT PIN
+    WEB_DEVICE   how to start a Tailscale client: see `tests.system.device`
+    WEB_SERVERS  bare servers that answer SSH: JSON of `ip` and root's `key`; only as root
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pathlib import Path
 import httpx2 as httpx
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.system.processes import ROOT, Process, spawn, wait_until
+from tests.system.fleet import Fleet
+from tests.system.processes import ROOT, Impossible, Process, spawn, wait_until
 from tests.system.services import HOST, free_port
 from tests.system.smtp import Catcher
 
+LANGUAGES = 2
 START_SECONDS = 180  # a busy machine of two cores
 
 
@@ -62,6 +65,17 @@ def _answers(url: str, process: Process) -> bool:
         return httpx.get(f"{url}/api/finance/plans", timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def _servers(stack: ExitStack) -> dict[str, str]:
+    """Bare servers to be added, one for each language; none where this machine has no fleet."""
+    try:
+        fleet = stack.enter_context(Fleet(servers=LANGUAGES, clients=0))
+    except Impossible as error:
+        print(f"no servers to add: {error}", file=sys.stderr)
+        return {}
+    key = fleet.admin_key.read_text()
+    return {"WEB_SERVERS": json.dumps([{"ip": one.address, "key": key} for one in fleet.servers])}
 
 
 @contextmanager
@@ -108,7 +122,8 @@ def website(**more: str) -> Generator[dict[str, str]]:
 
 def main() -> int:
     """Run the command of the arguments beside a site."""
-    with website() as known:
+    with ExitStack() as stack:
+        known = stack.enter_context(website()) | _servers(stack)
         return subprocess.run(sys.argv[1:], env=os.environ | known, check=False).returncode
 
 

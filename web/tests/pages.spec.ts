@@ -66,6 +66,10 @@ const ADMINS = [
   "/admin/acl",
   "/admin/acl?tab=downloads",
   "/admin/acl?tab=versions",
+  "/admin/acl?tab=usage",
+  "/admin/acl?tab=rotations",
+  "/admin/acl?tab=jobs",
+  "/admin/acl?tab=links",
   "/admin/logs",
   "/admin/logs?tab=user",
   "/admin/logs?tab=history",
@@ -131,6 +135,7 @@ async function look(
   found.splice(0); // pictures and axe put styles into the page, which the policy refuses
 }
 
+test.describe.configure({ mode: "parallel" });
 for (const { name, appearance, language, size } of LOOKS) {
   test(`pages are whole and can be used by everybody: ${name}`, async ({ browser }) => {
     test.setTimeout(1_800_000);
@@ -163,5 +168,7 @@ async function activateOnce(page: Page): Promise<void> {
     data: { code: await newSerial(page) },
     headers: { "X-Derpman-Page": "1" },
   });
-  expect(answer.status(), await answer.text()).toBe(200);
+  // Another look may have been faster: what counts is that he has relays now.
+  const now = await (await page.request.get("/api/user/home")).json();
+  expect(now.rental, await answer.text()).not.toBeNull();
 }

@@ -88,28 +88,29 @@ export async function newSerial(page: Page): Promise<string> {
   return made.serial_numbers[0] as string;
 }
 
-/** A device that tries a relay until it is stopped; `key` is its node key. */
+/** A Tailscale client that was given a derpMap, until it is stopped; `key` is its node key. */
 export class Device {
   private lines: string[] = [];
   private readonly child: ChildProcess;
 
-  constructor(address: string, port: number, pin: string) {
+  constructor(derpMap: object) {
     const [program, ...words] = known("WEB_DEVICE").split(" ");
-    this.child = spawn(program as string, [...words, address, String(port), pin], {
+    this.child = spawn(program as string, words, {
       stdio: ["pipe", "pipe", "inherit"],
       cwd: join(import.meta.dirname, "..", ".."),
     });
+    this.child.stdin?.write(`${JSON.stringify(derpMap)}\n`);
     this.child.stdout?.on("data", (text: Buffer) => {
       this.lines.push(...text.toString().split("\n").filter(Boolean));
     });
   }
 
   async key(): Promise<string> {
-    await expect.poll(() => this.lines[0] ?? "").toMatch(/^nodekey:/);
+    await expect.poll(() => this.lines[0] ?? "", { timeout: 60_000 }).toMatch(/^nodekey:/);
     return this.lines[0] as string;
   }
 
-  async is(state: "in" | "refused"): Promise<void> {
+  async is(state: "in" | "out"): Promise<void> {
     await expect.poll(() => this.lines.at(-1), { timeout: 30_000 }).toBe(state);
   }
 

@@ -27,6 +27,11 @@ export function ServerActions({ server }: { server: ServerOut }) {
     changes: CHANGED,
     done: t("admin:servers.checkQueued"),
   });
+  const cleanUp = useAct({
+    call: () => unwrap(api.POST("/api/server/{server_id}/clean_up", { params: path })),
+    changes: CHANGED,
+    done: t("admin:servers.cleanUpQueued"),
+  });
   const drain = useAct({
     call: (move: boolean) =>
       unwrap(api.POST("/api/server/{server_id}/drain", { params: path, body: { move } })),
@@ -56,6 +61,11 @@ export function ServerActions({ server }: { server: ServerOut }) {
       )}
       {may("retry") && (
         <Button onClick={() => setDialog("retry")}>{t("admin:servers.retry")}</Button>
+      )}
+      {may("clean_up") && (
+        <Button onClick={() => cleanUp.mutate(undefined)} loading={cleanUp.isPending}>
+          {t("admin:servers.cleanUp")}
+        </Button>
       )}
       {server.status !== "removed" && (
         <Button onClick={() => setDialog("edit")}>{t("admin:servers.edit")}</Button>

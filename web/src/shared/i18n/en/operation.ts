@@ -75,6 +75,8 @@ export const operation: typeof texts = {
     removeTitle: "Remove server {{ip}}?",
     removeText:
       "A job removes our programs and relays from it. While it carries users, this is refused or they are moved first.",
+    cleanUp: "Clean up once more",
+    cleanUpQueued: "It is tried once more.",
     removeQueued: "The removal has begun.",
     command: "Command",
     commandHint: "Run this on the server as root within an hour. This page follows by itself.",

@@ -72,6 +72,8 @@ export const operation = {
     remove: "移除",
     removeTitle: "移除服务器 {{ip}}？",
     removeText: "任务会清理服务器上的节点程序和中继。上面还有用户时会被拒绝或先迁移他们。",
+    cleanUp: "再次清理",
+    cleanUpQueued: "正在再次清理。",
     removeQueued: "已开始移除。",
     command: "安装命令",
     commandHint: "在服务器上以 root 执行下面的命令，一小时内有效。执行之后这里会自动更新。",
