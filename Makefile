@@ -87,6 +87,7 @@ drills: ready ## every drill in short form (root)
 .PHONY: bench
 bench: ready ## measure the figures of the design (root)
 	@tools/setup.sh node debian
+	@WEB=needed tools/setup.sh web
 	@$(bin)/python -m bench
 
 ##@ Checks, one by one

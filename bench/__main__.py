@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import activation, admission, counters, expiry, metering, money, monitoring, throughput
+from bench import (
+    activation,
+    admission,
+    counters,
+    expiry,
+    metering,
+    money,
+    monitoring,
+    paint,
+    throughput,
+)
 from bench._bench import Bench, machine
 from bench._ground import Ground
 from tests.system.processes import Impossible
@@ -19,6 +29,7 @@ MEASUREMENTS = {
     "metering": metering.measure,
     "money": money.measure,
     "monitoring": monitoring.measure,
+    "paint": paint.measure,
 }
 SKIPPED = 77
 
