@@ -39,7 +39,7 @@ from derpman.acl.schemas import (
     VersionsOut,
     VersionsQuery,
 )
-from derpman.kit.csvfile import CSV, csv_file
+from derpman.kit.csvfile import CSV, csv_file, listed
 from derpman.kit.errors import NotFound
 from derpman.kit.http import Guarded, RunAdmin, RunUser
 from derpman.kit.paging import PageQuery
@@ -170,10 +170,16 @@ def revoke_address(run: RunUser) -> Out:
     return Out()
 
 
-@router.get("/all_versions")
-def all_versions(run: RunAdmin, query: Annotated[VersionsQuery, Query()]) -> VersionsOut:
+@router.get("/all_versions", response_model=VersionsOut, responses=CSV)
+def all_versions(run: RunAdmin, query: Annotated[VersionsQuery, Query()]) -> Any:
     """Everybody's versions, newest first; a document itself is for its owner alone."""
-    return _versions(run, **query.model_dump())
+    return listed(
+        query,
+        lambda one: _versions(run, **one.asked()),
+        name="acl_versions",
+        rows="versions",
+        row=VersionPart,
+    )
 
 
 @router.get("/logs", response_model=GenerationsOut, responses=CSV)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -11,11 +11,14 @@ from derpman.distribution.printed import HTML, page_of
 from derpman.distribution.routes import statement_csv
 from derpman.distribution.schemas import (
     AllApplicationsQuery,
+    ApplicationPart,
     ApplicationsOut,
     ClassesOut,
     CommissionsOut,
     CustomersOut,
+    DistributorPart,
     DistributorsOut,
+    DistributorsQuery,
     NameQuery,
     OneApplicationOut,
     OneDistributorOut,
@@ -26,7 +29,7 @@ from derpman.distribution.schemas import (
     StatementsOut,
     StatementsQuery,
 )
-from derpman.kit.csvfile import CSV
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin, RunSuperAdminFresh
 from derpman.kit.paging import PageQuery
 from derpman.kit.types import IdValue
@@ -35,10 +38,16 @@ from derpman.kit.work import UnitOfWork
 router = APIRouter(prefix="/api/admin", tags=["admin"])
 
 
-@router.get("/distributor/list")
-def list_distributors(run: RunAdmin, query: Annotated[NameQuery, Query()]) -> DistributorsOut:
+@router.get("/distributor/list", response_model=DistributorsOut, responses=CSV)
+def list_distributors(run: RunAdmin, query: Annotated[DistributorsQuery, Query()]) -> Any:
     """Distributors with their terms and finances, newest first."""
-    return run.read(pages.distributors, **query.model_dump())
+    return listed(
+        query,
+        lambda one: run.read(pages.distributors, **one.asked()),
+        name="distributors",
+        rows="distributors",
+        row=DistributorPart,
+    )
 
 
 @router.get("/distributor/classes")
@@ -87,12 +96,16 @@ def list_commissions(
     return run.read(pages.commissions, user_id=user_id, **query.model_dump())
 
 
-@router.get("/applications")
-def list_applications(
-    run: RunAdmin, query: Annotated[AllApplicationsQuery, Query()]
-) -> ApplicationsOut:
+@router.get("/applications", response_model=ApplicationsOut, responses=CSV)
+def list_applications(run: RunAdmin, query: Annotated[AllApplicationsQuery, Query()]) -> Any:
     """Everybody's applications, newest first."""
-    return run.read(pages.applications, **query.model_dump())
+    return listed(
+        query,
+        lambda one: run.read(pages.applications, **one.asked()),
+        name="applications",
+        rows="applications",
+        row=ApplicationPart,
+    )
 
 
 @router.post("/applications/{application_id}/approve")

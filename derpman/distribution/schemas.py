@@ -12,7 +12,7 @@ from derpman.distribution.queries import Purchases, Summary, Sums
 from derpman.distribution.states import TRANSITIONS, ApplicationStatus, Level
 from derpman.distribution.terms import Terms
 from derpman.finance.models import Method
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import ExportQuery, PageQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 from derpman.serials.states import SerialStatus
@@ -162,6 +162,10 @@ class NameQuery(PageQuery):
     """How a username begins."""
 
 
+class DistributorsQuery(NameQuery, ExportQuery):
+    pass
+
+
 class DistributorPart(Part):
     id: int
     username: str
@@ -211,7 +215,7 @@ class ApplicationsQuery(PageQuery):
     status: ApplicationStatus | None = None
 
 
-class AllApplicationsQuery(ApplicationsQuery):
+class AllApplicationsQuery(ApplicationsQuery, ExportQuery):
     user_id: FilterId | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
@@ -30,6 +30,7 @@ from derpman.ha.schemas import (
     TrendPart,
 )
 from derpman.ha.service import Limits
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin, RunAdminFresh
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
@@ -56,11 +57,16 @@ def fail_over(run: RunAdmin, body: Failover | None = None) -> FailoverOut:
     return FailoverOut(message=message, server_ids=done.server_ids, moves=done.moves)
 
 
-@router.get("/moves")
-def list_moves(run: RunAdmin, query: Annotated[MovesQuery, Query()]) -> MovesOut:
+@router.get("/moves", response_model=MovesOut, responses=CSV)
+def list_moves(run: RunAdmin, query: Annotated[MovesQuery, Query()]) -> Any:
     """Relays that moved or are about to, with cause and state; the newest first."""
-    found, next_before = run.read(queries.moves_list, **query.model_dump())
-    return MovesOut(moves=[MovePart.model_validate(one) for one in found], next_before=next_before)
+
+    def read(one: MovesQuery) -> MovesOut:
+        found, next_before = run.read(queries.moves_list, **one.asked())
+        parts = [MovePart.model_validate(each) for each in found]
+        return MovesOut(moves=parts, next_before=next_before)
+
+    return listed(query, read, name="moves", rows="moves", row=MovePart)
 
 
 @router.post("/moves/{move_id}/cancel")

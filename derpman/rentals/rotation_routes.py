@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
@@ -19,6 +19,7 @@ from derpman.acl.schemas import (
     RotationsQuery,
 )
 from derpman.acl.states import RotationStatus
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin
 from derpman.kit.paging import PageQuery
 from derpman.kit.types import IdValue
@@ -43,10 +44,16 @@ def generate_for_server(run: RunAdmin, body: GenerateForServer) -> JobOut:
     return JobOut(job=run(_job_asked, body))
 
 
-@router.get("/rotations")
-def list_rotations(run: RunAdmin, query: Annotated[RotationsQuery, Query()]) -> RotationsOut:
+@router.get("/rotations", response_model=RotationsOut, responses=CSV)
+def list_rotations(run: RunAdmin, query: Annotated[RotationsQuery, Query()]) -> Any:
     """How next versions are made, newest first: also the log of a job."""
-    return run.read(_rotations, query)
+    return listed(
+        query,
+        lambda one: run.read(_rotations, one),
+        name="rotations",
+        rows="rotations",
+        row=RotationPart,
+    )
 
 
 @router.get("/jobs")
@@ -80,7 +87,7 @@ def _job_asked(work: UnitOfWork, body: GenerateForServer) -> JobPart:
 
 
 def _rotations(work: UnitOfWork, query: RotationsQuery) -> RotationsOut:
-    found, next_before = queries.rotations(work, **query.model_dump())
+    found, next_before = queries.rotations(work, **query.asked())
     return RotationsOut(rotations=_parts(work, found), next_before=next_before)
 
 

@@ -41,6 +41,11 @@ def test_what_does_not_fit_into_a_cell_is_left_out() -> None:
         ("/api/container/list", "observed"),
         ("/api/notifications/mails", "address"),
         ("/api/finance/receipts", "status"),
+        ("/api/ha/moves", "cause"),
+        ("/api/acl/rotations", "username"),
+        ("/api/acl/all_versions", "version"),
+        ("/api/admin/distributor/list", "username"),
+        ("/api/admin/applications", "quantity"),
     ],
 )
 def test_lists_of_admins_are_taken_along(

@@ -1,13 +1,14 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Tabs } from "antd";
 import { useTranslation } from "react-i18next";
-import { api, unwrap, unwrapList } from "@/api/client";
+import { api, unwrapList } from "@/api/client";
 import type {
   DownloadPart,
   DownloadsOut,
   GenerationPart,
   GenerationsOut,
   VersionPart,
+  VersionsOut,
 } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
@@ -207,7 +208,7 @@ function Versions() {
   const list = useListState();
   const asked = list.asked(["user_id", "status"]);
   const query = useListQuery(["aclLogs", "versions", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<VersionsOut>(
       api.GET("/api/acl/all_versions", { params: { query: asked as never } }),
     );
     return { rows: found.versions, next: found.next_before };
@@ -248,6 +249,7 @@ function Versions() {
       list={list}
       columns={columns}
       query={query}
+      csv={csvAddress("/api/acl/all_versions", asked)}
       filters={
         <>
           <TextFilter list={list} name="user_id" label={t("admin:aclLogs.userId")} width={110} />

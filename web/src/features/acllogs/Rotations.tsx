@@ -2,13 +2,13 @@ import { Link } from "@tanstack/react-router";
 import { Button, Progress } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { JobPart, RotationPart } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { JobPart, RotationPart, RotationsOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { State, type Tone } from "@/shared/ui/Page";
 import { RotateServer } from "./RotateServer";
 import { Who } from "./Who";
@@ -26,7 +26,7 @@ export function Rotations() {
   const list = useListState();
   const asked = list.asked(["user_id", "job_id", "status"]);
   const query = useListQuery(["aclLogs", "rotations", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<RotationsOut>(
       api.GET("/api/acl/rotations", { params: { query: asked as never } }),
     );
     return { rows: found.rotations, next: found.next_before };
@@ -83,6 +83,7 @@ export function Rotations() {
       list={list}
       columns={columns}
       query={query}
+      csv={csvAddress("/api/acl/rotations", asked)}
       filters={
         <>
           <TextFilter list={list} name="user_id" label={t("admin:aclLogs.userId")} width={110} />

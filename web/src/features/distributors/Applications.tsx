@@ -1,12 +1,12 @@
 import { Button } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { ApplicationPart } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { ApplicationPart, ApplicationsOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { ChoiceFilter, type Column, DataTable } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { State } from "@/shared/ui/Page";
 import { Reasoned } from "@/shared/ui/Reasoned";
 import { applicationTone } from "@/shared/ui/tones";
@@ -22,7 +22,7 @@ export function Applications() {
   const [refused, setRefused] = useState<ApplicationPart | null>(null);
   const asked = list.asked(["status", "user_id"]);
   const query = useListQuery([...distributorsKey, "applications", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<ApplicationsOut>(
       api.GET("/api/admin/applications", { params: { query: asked as never } }),
     );
     return { rows: found.applications, next: found.next_before };
@@ -101,6 +101,7 @@ export function Applications() {
         list={list}
         columns={columns}
         query={query}
+        csv={csvAddress("/api/admin/applications", asked)}
         filters={
           <ChoiceFilter
             list={list}

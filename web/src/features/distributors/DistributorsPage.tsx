@@ -2,11 +2,11 @@ import { useNavigate } from "@tanstack/react-router";
 import { Button, Tabs } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { DistributorPart, StatementPart } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { DistributorPart, DistributorsOut, StatementPart } from "@/api/schema";
 import { yuan } from "@/shared/format/format";
 import { type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { userTone } from "@/shared/ui/tones";
 import { Applications } from "./Applications";
@@ -54,7 +54,7 @@ function All() {
   const [changed, setChanged] = useState<DistributorPart | null>(null);
   const asked = list.asked(["name"]);
   const query = useListQuery([...distributorsKey, "list", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<DistributorsOut>(
       api.GET("/api/admin/distributor/list", { params: { query: asked as never } }),
     );
     return { rows: found.distributors, next: found.next_before };
@@ -114,6 +114,7 @@ function All() {
         list={list}
         columns={columns}
         query={query}
+        csv={csvAddress("/api/admin/distributor/list", asked)}
         filters={<TextFilter list={list} name="name" label={t("sales.nameSearch")} />}
       />
       {changed && <Terms of={changed} close={() => setChanged(null)} />}

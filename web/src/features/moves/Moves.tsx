@@ -2,14 +2,14 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Alert, Button } from "antd";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { MovePart, StateOut } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { MovePart, MovesOut, StateOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { ChoiceFilter, type Column, DataTable } from "@/shared/ui/DataTable";
 import { Loaded } from "@/shared/ui/Loaded";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Facts, State } from "@/shared/ui/Page";
 import { moveTone } from "@/shared/ui/tones";
 
@@ -29,7 +29,9 @@ export function Moves() {
     refetchInterval: AGAIN_MS,
   });
   const query = useListQuery(["moves", asked], async () => {
-    const found = await unwrap(api.GET("/api/ha/moves", { params: { query: asked as never } }));
+    const found = await unwrapList<MovesOut>(
+      api.GET("/api/ha/moves", { params: { query: asked as never } }),
+    );
     return { rows: found.moves, next: found.next_before };
   });
   const failover = useAct({
@@ -115,6 +117,7 @@ export function Moves() {
         list={list}
         columns={columns}
         query={query}
+        csv={csvAddress("/api/ha/moves", asked)}
         filters={
           <ChoiceFilter
             list={list}

@@ -197,7 +197,7 @@ export function UserActions({ user }: { user: UserOut }) {
       )}
       {dialog === "renew" && <RenewTo user={user} close={close} />}
       {dialog === "mark" && <NoRenewal user={user} close={close} />}
-      {dialog === "manager" && <GiveManager user={user} close={close} />}
+      {dialog === "manager" && <GiveManager users={[user]} close={close} />}
       {dialog === "role" && <Role user={user} close={close} />}
       {dialog === "grant" && <Grant user={user} close={close} />}
       {dialog === "compensate" && (

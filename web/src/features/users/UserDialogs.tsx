@@ -86,19 +86,19 @@ export function Role({ user, close }: { user: UserOut; close: () => void }) {
 }
 
 /** Whose customer he is, among the admins whose role reaches their own only. */
-export function GiveManager({ user, close }: { user: UserOut; close: () => void }) {
+export function GiveManager({ users, close }: { users: UserOut[]; close: () => void }) {
   const { t } = useTranslation(["app", "admin"]);
   const admins = useQuery(adminsQuery);
   return (
     <Asking<{ manager: number }>
-      title={t("admin:users.managerTitle", { name: user.username })}
+      title={t("admin:users.managerTitle", { name: users.map((one) => one.username).join(", ") })}
       text={<p className="muted">{t("admin:users.managerText")}</p>}
       button={t("action.save")}
-      initial={{ manager: user.manager_id ?? NOBODY }}
+      initial={{ manager: users[0]?.manager_id ?? NOBODY }}
       call={({ manager }) =>
         unwrap(
           api.POST("/api/user/manager", {
-            body: { user_ids: [user.id], manager_id: manager || null },
+            body: { user_ids: users.map((one) => one.id), manager_id: manager || null },
           }),
         )
       }

@@ -1,26 +1,39 @@
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { Button } from "antd";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrapList } from "@/api/client";
 import type { UserOut, UsersOut } from "@/api/schema";
+import { useRights } from "@/shared/auth/rights";
+import { useMe } from "@/shared/auth/useMe";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
 import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { userTone } from "@/shared/ui/tones";
+import { adminsQuery } from "./queries";
+import { GiveManager } from "./UserDialogs";
 
+const STATES = ["active", "suspended", "closing", "deregistered"] as const;
 const ROLES = ["user", "distributor", "admin", "super_admin"] as const;
 
 export function UsersPage() {
   const { t, i18n } = useTranslation(["app", "admin"]);
   const list = useListState();
-  const asked = list.asked(["search", "role", "status", "sort"]);
+  const me = useMe();
+  const admins = useQuery({ ...adminsQuery, enabled: useRights().mayAll("users.read") });
+  const [chosen, setChosen] = useState<number[]>([]);
+  const [isGiving, setGiving] = useState(false);
+  const asked = list.asked(["search", "role", "status", "manager_id", "sort"]);
   const query = useListQuery(["users", asked], async () => {
     const found = await unwrapList<UsersOut>(
       api.GET("/api/user/list", { params: { query: asked as never } }),
     );
     return { rows: found.users, next: found.next_before };
   });
+  const picked = (query.data?.rows ?? []).filter((one) => chosen.includes(one.id));
   const columns: Column<UserOut>[] = [
     { key: "id", title: t("admin:users.id"), render: (one) => one.id },
     {
@@ -74,6 +87,20 @@ export function UsersPage() {
           columns={columns}
           query={query}
           csv={csvAddress("/api/user/list", asked)}
+          {...(me.role === "super_admin"
+            ? {
+                selection: {
+                  keys: chosen,
+                  choose: setChosen,
+                  may: (one: UserOut) => one.role === "user",
+                },
+                extra: picked.length > 0 && (
+                  <Button onClick={() => setGiving(true)}>
+                    {t("admin:users.giveManager")} ({picked.length})
+                  </Button>
+                ),
+              }
+            : {})}
           filters={
             <>
               <TextFilter list={list} name="search" label={t("admin:users.search")} width={220} />
@@ -87,15 +114,32 @@ export function UsersPage() {
                 list={list}
                 name="status"
                 label={t("field.state")}
-                options={(["active", "suspended"] as const).map((value) => ({
-                  value,
-                  label: t(`userStatus.${value}`),
-                }))}
+                options={STATES.map((value) => ({ value, label: t(`userStatus.${value}`) }))}
               />
+              {admins.data && admins.data.length > 0 && (
+                <ChoiceFilter
+                  list={list}
+                  name="manager_id"
+                  label={t("admin:users.manager")}
+                  options={admins.data.map((one) => ({
+                    value: String(one.id),
+                    label: one.username,
+                  }))}
+                />
+              )}
             </>
           }
         />
       </section>
+      {isGiving && (
+        <GiveManager
+          users={picked}
+          close={() => {
+            setGiving(false);
+            setChosen([]);
+          }}
+        />
+      )}
     </Page>
   );
 }
