@@ -2,6 +2,7 @@ import { App, ConfigProvider, theme as design } from "antd";
 import type { Locale } from "antd/es/locale";
 import { createContext, type ReactNode, use, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import type { Language } from "@/shared/i18n";
 import { nonce } from "./nonce";
 
 export type Appearance = "light" | "dark" | "system";
@@ -59,18 +60,23 @@ const locales = {
   en: () => import("antd/locale/en_US"),
 };
 
+/** Loads the words of antd's own parts: given to the first render, nothing is rendered twice. */
+export async function localeOf(language: Language): Promise<Locale> {
+  return (await locales[language]()).default;
+}
+
 function kept(): Appearance {
   const found = localStorage.getItem(KEPT);
   return found === "light" || found === "dark" ? found : "system";
 }
 
 /** Gives everything its colours and words; our own styles use the same colours. */
-export function Design({ children }: { children: ReactNode }) {
+export function Design({ first, children }: { first: Locale; children: ReactNode }) {
   const [appearance, setAppearance] = useState<Appearance>(kept);
   const [systemDark, setSystemDark] = useState(dark.matches);
-  const [locale, setLocale] = useState<Locale>();
+  const [locale, setLocale] = useState<Locale>(first);
   const { i18n } = useTranslation();
-  const language = i18n.language as keyof typeof locales;
+  const language = i18n.language as Language;
 
   useEffect(() => {
     const heard = () => setSystemDark(dark.matches);
@@ -79,7 +85,7 @@ export function Design({ children }: { children: ReactNode }) {
   }, []);
   useEffect(() => {
     let current = true;
-    locales[language]().then((found) => current && setLocale(found.default));
+    localeOf(language).then((found) => current && setLocale(found));
     return () => {
       current = false;
     };
@@ -101,7 +107,7 @@ export function Design({ children }: { children: ReactNode }) {
       <ConfigProvider
         csp={nonce ? { nonce } : {}}
         button={{ autoInsertSpace: false }} // a reader of the screen would spell the word
-        {...(locale ? { locale } : {})}
+        locale={locale}
         theme={{
           algorithm: isDark ? design.darkAlgorithm : design.defaultAlgorithm,
           token: isDark ? DARK : LIGHT,
