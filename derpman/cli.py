@@ -77,6 +77,7 @@ def _system(process: str = "cli", level: str | None = None) -> System:
 
 def main() -> None:
     """Run a command; a rule that says no is a sentence and status 1, not a stack trace."""
+    memory.begin()
     try:
         app()
     except DomainError as error:
@@ -130,6 +131,7 @@ def serve(
     system = _system("api")
     settings = system.settings
     web = create_app(system)
+    memory.begun()
     config = uvicorn.Config(
         web,
         host=settings.listen_host,

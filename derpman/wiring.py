@@ -22,7 +22,7 @@ from derpman.finance.events import (
     ReceiptRefused,
     WalletCredited,
 )
-from derpman.kit import places
+from derpman.kit import memory, places
 from derpman.kit.clock import Clock, utc_now
 from derpman.kit.db import Sessions, engine_for
 from derpman.kit.guards import Guards
@@ -149,6 +149,7 @@ class System:
 
 def assemble(settings: Settings) -> System:
     """Put a process's parts together. Nothing is connected to before it is used."""
+    memory.begun()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if settings.ip2region_path is not None:
         places.use_city_files([settings.ip2region_path])

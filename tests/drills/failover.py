@@ -18,7 +18,6 @@ from tests.system.processes import NotInTime, wait_until
 from tests.system.tailnet import Control
 
 BUDGET_S = 480
-ALONE = True
 SETTLE_SECONDS = 4.0
 """Of quiet before something dies, so that what is measured is not what came before."""
 AFTER_KILL_SECONDS = 8

@@ -19,8 +19,8 @@ const PICTURES = join(import.meta.dirname, "..", "..", "build", "web", "pages");
 const LOOKS = [
   { name: "light", appearance: "light", language: "zh-CN", size: { width: 1360, height: 900 } },
   { name: "dark", appearance: "dark", language: "zh-CN", size: { width: 1360, height: 900 } },
-  { name: "phone", appearance: "light", language: "zh-CN", size: { width: 390, height: 844 } },
-  { name: "english", appearance: "light", language: "en", size: { width: 1360, height: 900 } },
+  // English is longer than Chinese: what fits in it on a phone fits.
+  { name: "phone", appearance: "light", language: "en", size: { width: 390, height: 844 } },
 ];
 const DOORS = ["/login", "/register", "/reset", "/verify"];
 const CUSTOMERS = [
@@ -116,7 +116,7 @@ async function look(
   );
   if (key && !/example\.com|docs\./.test(key[0]))
     faults.push(`${path} (${name}) shows the key ${key[0]}`);
-  if (name === "phone" || name === "english") {
+  if (name === "phone") {
     found.splice(0);
     return; // axe has judged the same page light and dark
   }
