@@ -111,10 +111,13 @@ func (r *Relay) asked() string {
 	return r.remake
 }
 
-// answered: the relay was made anew, whatever became of it.
-func (r *Relay) answered() {
+// answered: the relay was made anew as it was asked then, whatever became of it. What was asked
+// for since, while it was being made, still stands.
+func (r *Relay) answered(asked string) {
 	r.mu.Lock()
-	r.remake = ""
+	if r.remake == asked {
+		r.remake = ""
+	}
 	r.mu.Unlock()
 }
 

@@ -135,7 +135,7 @@ func (r *Relay) sort(ctx context.Context, found []runtime.Instance, spec string,
 	}
 	outdated := asked != "" && session.instance.Label != asked
 	if !outdated {
-		r.answered()
+		r.answered(asked)
 	}
 	reason := session.brokenBy()
 	switch {
@@ -225,6 +225,7 @@ func (r *Relay) start(ctx context.Context, spec runtime.Spec, stand stance) time
 	if r.failures < looping {
 		r.set(protocol.Starting, "")
 	}
+	asked := r.asked()
 	instance, err := r.launch(ctx, spec, stand)
 	switch {
 	case errors.Is(err, runtime.ErrNoImage):
@@ -240,7 +241,7 @@ func (r *Relay) start(ctx context.Context, spec runtime.Spec, stand stance) time
 		}
 		return r.notBefore
 	}
-	r.answered()
+	r.answered(asked)
 	r.door.Open()
 	r.follow(ctx, instance, spec, stand.rate)
 	return now.Add(sweep)

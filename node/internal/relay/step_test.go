@@ -21,6 +21,7 @@ type bench struct {
 	label  string
 	starts int
 	made   []runtime.Instance
+	during func() // called while a process is being started
 }
 
 func (*bench) Owner() (int, int, bool) { return 0, 0, false }
@@ -34,6 +35,9 @@ func (b *bench) Start(_ context.Context, spec runtime.Spec) (runtime.Instance, e
 		StartID: strconv.Itoa(b.starts), StartedAt: time.Now(), Condition: runtime.Running,
 	}
 	b.made = []runtime.Instance{instance}
+	if b.during != nil {
+		b.during()
+	}
 	return instance, nil
 }
 
@@ -89,6 +93,23 @@ func TestAnotherImageDoesNotWaitForTheOneThatLoops(t *testing.T) {
 	r.failures = 2 * looping
 	b.label = "good"
 	r.Remake("good")
+	r.step(t.Context())
+	if b.starts != 2 || r.session == nil || r.session.instance.Label != "good" {
+		t.Fatalf("after %d starts the next is not before %s", b.starts, time.Until(r.notBefore))
+	}
+}
+
+// What is asked for while a process is being started is no answer of that start's.
+func TestAnotherImageIsNotForgottenThatIsAskedForDuringAStart(t *testing.T) {
+	b := &bench{label: "bad"}
+	r := benchRelay(t, b)
+	b.during = func() {
+		b.during, b.label = nil, "good"
+		r.Remake("good")
+	}
+	r.step(t.Context())
+	b.made[0].Condition = runtime.Ended
+	r.failures = 2 * looping
 	r.step(t.Context())
 	if b.starts != 2 || r.session == nil || r.session.instance.Label != "good" {
 		t.Fatalf("after %d starts the next is not before %s", b.starts, time.Until(r.notBefore))
