@@ -59,7 +59,7 @@ def refuse(drill: Drill, panel: Panel, cast: Cast) -> None:
 
 
 def fuzz(drill: Drill, fuzzing: Fuzzing, cast: Cast) -> None:
-    count = drill.scaled(38, least=3)
+    count = drill.scaled(38, least=2)
     people = ["nobody", *ROLES]
     callers = drill.scaled(len(people), least=2)
     thorough = [("super_admin", GenerationMode.POSITIVE)]
