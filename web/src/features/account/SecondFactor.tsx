@@ -1,10 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { Alert, Button, Form, Input, Modal, QRCode } from "antd";
+import { Button, Form, Input, Modal, QRCode } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import { moment } from "@/shared/format/format";
-import { errorText } from "@/shared/i18n";
+import { Asking } from "@/shared/ui/Asking";
 import { useAct } from "@/shared/ui/act";
 import { Copy } from "@/shared/ui/Copy";
 import { Loaded } from "@/shared/ui/Loaded";
@@ -132,34 +132,22 @@ function GiveCode(props: {
   children: React.ReactNode;
 }) {
   const { t } = useTranslation();
-  const [form] = Form.useForm<{ code: string }>();
-  const act = useAct({
-    quiet: true,
-    call: (typed: { code: string }) => props.call(typed.code.replaceAll(" ", "")),
-    changes: [factorKey],
-    after: props.close,
-  });
   return (
-    <Modal
-      open
+    <Asking<{ code: string }>
       title={props.title}
-      okText={props.button}
-      cancelText={t("action.cancel")}
-      confirmLoading={act.isPending}
-      onOk={() => form.submit()}
-      onCancel={props.close}
+      text={props.children}
+      button={props.button}
+      call={({ code }) => props.call(code.replaceAll(" ", ""))}
+      changes={[factorKey]}
+      close={props.close}
     >
-      {props.children}
-      {act.isError && <Alert type="error" showIcon role="alert" title={errorText(act.error)} />}
-      <Form form={form} layout="vertical" requiredMark={false} onFinish={act.mutate}>
-        <Form.Item
-          name="code"
-          label={t("login.code")}
-          rules={[{ required: true, message: t("field.required") }]}
-        >
-          <Input className="mono" autoComplete="one-time-code" autoFocus maxLength={32} />
-        </Form.Item>
-      </Form>
-    </Modal>
+      <Form.Item
+        name="code"
+        label={t("login.code")}
+        rules={[{ required: true, message: t("field.required") }]}
+      >
+        <Input className="mono" autoComplete="one-time-code" autoFocus maxLength={32} />
+      </Form.Item>
+    </Asking>
   );
 }

@@ -1,11 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
-import { Alert, Form, Input, InputNumber, Modal, Select } from "antd";
-import type { ReactNode } from "react";
+import { Form, Input, InputNumber, Select } from "antd";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { UserOut } from "@/api/schema";
-import { errorText } from "@/shared/i18n";
-import { useAct } from "@/shared/ui/act";
+import { Asking } from "@/shared/ui/Asking";
 import { beginOf } from "@/shared/ui/list";
 import { NewPorts } from "@/shared/ui/NewPorts";
 import { adminsQuery } from "./queries";
@@ -13,52 +11,6 @@ import { adminsQuery } from "./queries";
 const NOBODY = 0;
 /** What is read again when something was done to a user. */
 export const CHANGED = [["users"], ["containers"], ["logs"], ["aclLogs"]];
-
-function Asking<Values extends object>(props: {
-  title: string;
-  text?: ReactNode;
-  button: string;
-  initial: Partial<Values>;
-  call: (values: Values) => Promise<unknown>;
-  done: string;
-  close: () => void;
-  children: ReactNode;
-}) {
-  const { t } = useTranslation();
-  const [form] = Form.useForm<Values>();
-  const act = useAct({
-    quiet: true,
-    call: props.call,
-    changes: CHANGED,
-    done: props.done,
-    after: props.close,
-  });
-  return (
-    <Modal
-      open
-      title={props.title}
-      okText={props.button}
-      cancelText={t("action.cancel")}
-      confirmLoading={act.isPending}
-      onOk={() => form.submit()}
-      onCancel={props.close}
-    >
-      <div className="stack">
-        {props.text}
-        {act.isError && <Alert type="error" showIcon role="alert" title={errorText(act.error)} />}
-        <Form
-          form={form}
-          layout="vertical"
-          requiredMark={false}
-          initialValues={props.initial}
-          onFinish={act.mutate}
-        >
-          {props.children}
-        </Form>
-      </div>
-    </Modal>
-  );
-}
 
 /** What he may do: a change ends his sessions. */
 export function Role({ user, close }: { user: UserOut; close: () => void }) {
@@ -76,6 +28,7 @@ export function Role({ user, close }: { user: UserOut; close: () => void }) {
         )
       }
       done={t("admin:users.roleChanged")}
+      changes={CHANGED}
       close={close}
     >
       <Form.Item name="role" label={t("admin:users.role")}>
@@ -103,6 +56,7 @@ export function GiveManager({ users, close }: { users: UserOut[]; close: () => v
         )
       }
       done={t("admin:users.managerGiven")}
+      changes={CHANGED}
       close={close}
     >
       <Form.Item name="manager" label={t("admin:users.manager")}>
@@ -135,6 +89,7 @@ export function Grant({ user, close }: { user: UserOut; close: () => void }) {
         )
       }
       done={t("admin:users.granted")}
+      changes={CHANGED}
       close={close}
     >
       <Form.Item name="gigabytes" label={t("admin:users.gigabytes")} rules={needed}>
@@ -160,6 +115,7 @@ export function Mail({ user, close }: { user: UserOut; close: () => void }) {
         unwrap(api.POST("/api/notifications/send", { body: { user_id: user.id, ...values } }))
       }
       done={t("admin:users.sent")}
+      changes={CHANGED}
       close={close}
     >
       <Form.Item name="subject" label={t("admin:users.subject")} rules={needed}>
@@ -191,6 +147,7 @@ export function RenewTo({ user, close }: { user: UserOut; close: () => void }) {
         )
       }
       done={t("admin:users.renewedTo")}
+      changes={CHANGED}
       close={close}
     >
       <Form.Item name="day" label={t("admin:users.lastDay")} rules={needed}>
@@ -221,6 +178,7 @@ export function NoRenewal({ user, close }: { user: UserOut; close: () => void })
         )
       }
       done={t("admin:users.marked")}
+      changes={CHANGED}
       close={close}
     >
       <Form.Item name="at_once" label={t("admin:users.serviceEnds")}>
@@ -259,6 +217,7 @@ export function Rotate({ user, close }: { user: UserOut; close: () => void }) {
         )
       }
       done={t("admin:rotations.begun")}
+      changes={CHANGED}
       close={close}
     >
       <NewPorts />

@@ -58,7 +58,6 @@ export const records: typeof texts = {
     forServerHint:
       "The next version is made for everybody who has a relay on the server; each gets a notice.",
     begin: "Begin",
-    jobBegun: "Begun for {{count}} users.",
     rotate: "Rotate the ACL",
     rotateTitle: "Rotate the ACL of “{{name}}”?",
     rotateText:

@@ -50,7 +50,6 @@ export const records = {
     forServer: "为整台服务器生成",
     forServerHint: "为在该服务器上有中继的每个用户生成下一个版本，并逐个发送通知。",
     begin: "开始",
-    jobBegun: "已开始：{{count}} 个用户。",
     rotate: "轮换 ACL",
     rotateTitle: "为“{{name}}”轮换 ACL？",
     rotateText:
