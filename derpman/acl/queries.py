@@ -25,6 +25,7 @@ def versions(
     status: AclStatus | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[AclVersion], int | None]:
     """Return versions without their documents."""
     found = select(AclVersion).options(defer(AclVersion.document, raiseload=True))
@@ -32,7 +33,7 @@ def versions(
         found = found.where(AclVersion.user_id == user_id)
     if status is not None:
         found = found.where(AclVersion.status == status)
-    return page(work.session, found, AclVersion.id, before, limit)
+    return page(work.session, found, AclVersion.id, before, limit, sort)
 
 
 def superseded_due(work: UnitOfWork, *, limit: int) -> Sequence[int]:
@@ -79,6 +80,7 @@ def rotations(
     status: RotationStatus | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[AclRotation], int | None]:
     """Return how next versions were made, newest first."""
     found = select(AclRotation)
@@ -88,7 +90,7 @@ def rotations(
         found = found.where(AclRotation.job_id == job_id)
     if status is not None:
         found = found.where(AclRotation.status == status)
-    return page(work.session, found, AclRotation.id, before, limit)
+    return page(work.session, found, AclRotation.id, before, limit, sort)
 
 
 def rotation_ids(work: UnitOfWork, *, status: RotationStatus, limit: int) -> Sequence[int]:
@@ -107,9 +109,11 @@ def begun_since(work: UnitOfWork, *, since: datetime) -> int:
     return work.session.scalar(begun) or 0
 
 
-def jobs(work: UnitOfWork, *, before: int | None, limit: int) -> tuple[list[AclJob], int | None]:
+def jobs(
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None
+) -> tuple[list[AclJob], int | None]:
     """Return jobs, newest first."""
-    return page(work.session, select(AclJob), AclJob.id, before, limit)
+    return page(work.session, select(AclJob), AclJob.id, before, limit, sort)
 
 
 def job_progress(
@@ -136,6 +140,7 @@ def usages(
     is_behind: bool | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[AclUsage], int | None]:
     """Return what is known of tailnets, by user, the newest user first."""
     found = select(AclUsage)
@@ -146,15 +151,15 @@ def usages(
     if is_behind is not None:
         behind = or_(AclUsage.version_id.is_(None), AclUsage.version_id != AclUsage.current_id)
         found = found.where(behind if is_behind else ~behind)
-    return page(work.session, found, AclUsage.user_id, before, limit)
+    return page(work.session, found, AclUsage.user_id, before, limit, sort)
 
 
 def generations(
-    work: UnitOfWork, *, before: int | None, limit: int, **filters: Any
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None, **filters: Any
 ) -> tuple[list[AclLog], int | None]:
     """Return who made which version, when, from where and why."""
     text = (AclLog.actor_name, AclLog.reason, AclLog.acl_version, AclLog.location)
-    return page(work.session, _matching(AclLog, text, **filters), AclLog.id, before, limit)
+    return page(work.session, _matching(AclLog, text, **filters), AclLog.id, before, limit, sort)
 
 
 def downloads(
@@ -163,6 +168,7 @@ def downloads(
     distributor_id: int | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
     **filters: Any,
 ) -> tuple[list[AclDownload], int | None]:
     """Return who took which version in which form, when, from where and with what.
@@ -180,7 +186,7 @@ def downloads(
     if distributor_id is not None:
         his = select(User.id).where(User.distributor_id == distributor_id)
         found = found.where(AclDownload.user_id.in_(his))
-    return page(work.session, found, AclDownload.id, before, limit)
+    return page(work.session, found, AclDownload.id, before, limit, sort)
 
 
 def _matching(

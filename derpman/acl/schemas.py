@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from derpman.acl.derpmap import Severity
 from derpman.acl.forms import FormName
 from derpman.acl.states import AclStatus, Evidence, RotationStatus
-from derpman.kit.paging import ExportQuery, PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import Body, IdValue, Line, Out, Part
 from derpman.logs.schemas import LogQuery
 
@@ -73,7 +73,7 @@ class UsagesOut(Out):
     next_before: int | None
 
 
-class UsageQuery(PageQuery):
+class UsageQuery(TimedQuery):
     user_id: IdValue | None = None
     evidence: Evidence | None = None
     is_behind: bool | None = None
@@ -117,7 +117,7 @@ class RotationsOut(Out):
     next_before: int | None
 
 
-class RotationsQuery(ExportQuery):
+class RotationsQuery(TimedQuery):
     user_id: IdValue | None = None
     job_id: IdValue | None = None
     status: RotationStatus | None = None
@@ -219,7 +219,7 @@ class VersionsOut(Out):
     next_before: int | None
 
 
-class VersionsQuery(ExportQuery):
+class VersionsQuery(TimedQuery):
     user_id: IdValue | None = None
     status: AclStatus | None = None
 

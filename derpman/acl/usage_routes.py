@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from derpman.acl import queries, standing, usage
-from derpman.acl.schemas import Applied, AppliedOut, UsageQuery, UsagesOut
+from derpman.acl.schemas import Applied, AppliedOut, UsagePart, UsageQuery, UsagesOut
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import Guarded, RunAdmin, RunUser
 from derpman.kit.throttle import Limit
 from derpman.kit.work import UnitOfWork
@@ -24,10 +25,16 @@ def tell_applied(run: RunUser, guards: Guarded, body: Applied) -> AppliedOut:
     return AppliedOut(applied=run(_told, body.version))
 
 
-@router.get("/usage")
-def list_usage(run: RunAdmin, query: Annotated[UsageQuery, Query()]) -> UsagesOut:
+@router.get("/usage", response_model=UsagesOut, responses=CSV)
+def list_usage(run: RunAdmin, query: Annotated[UsageQuery, Query()]) -> Any:
     """Which version each tailnet has applied, and how we know."""
-    return run.read(_usages, query)
+    return listed(
+        query,
+        lambda one: run.read(_usages, one),
+        name="acl_usage",
+        rows="usages",
+        row=UsagePart,
+    )
 
 
 def _told(work: UnitOfWork, number: int) -> standing.AppliedPart | None:
@@ -36,5 +43,5 @@ def _told(work: UnitOfWork, number: int) -> standing.AppliedPart | None:
 
 
 def _usages(work: UnitOfWork, query: UsageQuery) -> UsagesOut:
-    found, next_before = queries.usages(work, **query.model_dump())
+    found, next_before = queries.usages(work, **query.asked())
     return UsagesOut(usages=standing.usages(work, found), next_before=next_before)

@@ -17,6 +17,7 @@ def alerts(
     alert_type: str | None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[SystemAlert], int | None]:
     """Return alerts, the newest first."""
     found = select(SystemAlert)
@@ -26,7 +27,7 @@ def alerts(
         found = found.where(SystemAlert.severity == severity)
     if alert_type is not None:
         found = found.where(SystemAlert.alert_type == alert_type)
-    return page(work.session, found, SystemAlert.id, before, limit)
+    return page(work.session, found, SystemAlert.id, before, limit, sort)
 
 
 def open_counts(work: UnitOfWork) -> dict[str, int]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from derpman.alerts.models import Severity, SystemAlert
 from derpman.alerts.texts import sentence
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import Line, Out, Part
 
 
-class AlertsQuery(PageQuery):
-    format: Literal["json", "csv"] = "json"
+class AlertsQuery(TimedQuery):
     resolved: bool | None = None
     severity: Severity | None = None
     alert_type: Annotated[Line | None, Field(max_length=64)] = None

@@ -24,6 +24,7 @@ def placements(
     is_differing: bool | None = None,
     before: int | None = None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Placement], int | None]:
     """Return a page of placements, newest first, and where the next page begins."""
     found = select(Placement)
@@ -43,7 +44,7 @@ def placements(
             )
         )
         found = found.where(~same if is_differing else same)
-    return page(work.session, found, Placement.id, before, limit)
+    return page(work.session, found, Placement.id, before, limit, sort)
 
 
 def counts(work: UnitOfWork) -> list[tuple[Wanted, Observed, int]]:

@@ -10,13 +10,13 @@ from pydantic import Field
 from derpman.alerts.models import Reaction
 from derpman.containers.models import Placement
 from derpman.containers.states import REACHED, Observed, Wanted
-from derpman.kit.paging import ExportQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import MAX_ID, Out, Part
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
-class ContainerQuery(ExportQuery):
+class ContainerQuery(TimedQuery):
     user_id: Id | None = None
     server_id: Id | None = None
     wanted: Wanted | None = None

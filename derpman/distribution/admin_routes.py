@@ -7,18 +7,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from derpman.distribution import applications, pages, terms
+from derpman.distribution.lists import (
+    applications_found,
+    commissions_of,
+    customers_of,
+    statements_found,
+)
 from derpman.distribution.printed import HTML, page_of
 from derpman.distribution.routes import statement_csv
 from derpman.distribution.schemas import (
     AllApplicationsQuery,
-    ApplicationPart,
     ApplicationsOut,
     ClassesOut,
     CommissionsOut,
     CustomersOut,
     DistributorPart,
     DistributorsOut,
-    DistributorsQuery,
     NameQuery,
     OneApplicationOut,
     OneDistributorOut,
@@ -31,7 +35,7 @@ from derpman.distribution.schemas import (
 )
 from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin, RunSuperAdminFresh
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
 
@@ -39,7 +43,7 @@ router = APIRouter(prefix="/api/admin", tags=["admin"])
 
 
 @router.get("/distributor/list", response_model=DistributorsOut, responses=CSV)
-def list_distributors(run: RunAdmin, query: Annotated[DistributorsQuery, Query()]) -> Any:
+def list_distributors(run: RunAdmin, query: Annotated[NameQuery, Query()]) -> Any:
     """Distributors with their terms and finances, newest first."""
     return listed(
         query,
@@ -80,32 +84,22 @@ def set_terms(run: RunSuperAdminFresh, user_id: IdValue, body: SetTerms) -> OneD
     return run.read(pages.distributor, user_id)
 
 
-@router.get("/distributor/{user_id}/customers")
-def list_customers(
-    run: RunAdmin, user_id: IdValue, query: Annotated[NameQuery, Query()]
-) -> CustomersOut:
+@router.get("/distributor/{user_id}/customers", response_model=CustomersOut, responses=CSV)
+def list_customers(run: RunAdmin, user_id: IdValue, query: Annotated[NameQuery, Query()]) -> Any:
     """A distributor's customers, newest first."""
-    return run.read(pages.customers, distributor_id=user_id, **query.model_dump())
+    return customers_of(run, user_id, query)
 
 
-@router.get("/distributor/{user_id}/commissions")
-def list_commissions(
-    run: RunAdmin, user_id: IdValue, query: Annotated[PageQuery, Query()]
-) -> CommissionsOut:
+@router.get("/distributor/{user_id}/commissions", response_model=CommissionsOut, responses=CSV)
+def list_commissions(run: RunAdmin, user_id: IdValue, query: Annotated[TimedQuery, Query()]) -> Any:
     """What a distributor earned by his customers' orders, newest first."""
-    return run.read(pages.commissions, user_id=user_id, **query.model_dump())
+    return commissions_of(run, user_id, query)
 
 
 @router.get("/applications", response_model=ApplicationsOut, responses=CSV)
 def list_applications(run: RunAdmin, query: Annotated[AllApplicationsQuery, Query()]) -> Any:
     """Everybody's applications, newest first."""
-    return listed(
-        query,
-        lambda one: run.read(pages.applications, **one.asked()),
-        name="applications",
-        rows="applications",
-        row=ApplicationPart,
-    )
+    return applications_found(run, query, query.user_id)
 
 
 @router.post("/applications/{application_id}/approve")
@@ -129,10 +123,10 @@ def _refused(work: UnitOfWork, application_id: int, reason: str) -> OneApplicati
     return pages.application(work, refused)
 
 
-@router.get("/statements")
-def list_statements(run: RunAdmin, query: Annotated[StatementsQuery, Query()]) -> StatementsOut:
+@router.get("/statements", response_model=StatementsOut, responses=CSV)
+def list_statements(run: RunAdmin, query: Annotated[StatementsQuery, Query()]) -> Any:
     """Everybody's months, newest first."""
-    return run.read(pages.statements, **query.model_dump())
+    return statements_found(run, query, query.user_id)
 
 
 @router.get("/statements/{statement_id}")

@@ -43,13 +43,18 @@ class Sums:
 
 
 def distributors(
-    work: UnitOfWork, *, name: str | None = None, before: int | None, limit: int
+    work: UnitOfWork,
+    *,
+    name: str | None = None,
+    before: int | None,
+    limit: int,
+    sort: str | None = None,
 ) -> tuple[list[User], int | None]:
     """Return a page of distributors, the newest first; `name` is how one begins."""
     found = select(User).where(User.role == Role.DISTRIBUTOR)
     if name:
         found = found.where(User.username_key.startswith(name.casefold(), autoescape=True))
-    return page(work.session, found, User.id, before, limit)
+    return page(work.session, found, User.id, before, limit, sort)
 
 
 def sums_of(work: UnitOfWork, *, user_ids: Iterable[int]) -> dict[int, Sums]:
@@ -152,12 +157,13 @@ def customers(
     name: str | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[User], int | None]:
     """Return a page of a distributor's customers, the newest first; `name` is how one begins."""
     found = select(User).where(User.distributor_id == distributor_id)
     if name:
         found = found.where(User.username_key.startswith(name.casefold(), autoescape=True))
-    return page(work.session, found, User.id, before, limit)
+    return page(work.session, found, User.id, before, limit, sort)
 
 
 def applications(
@@ -167,6 +173,7 @@ def applications(
     status: ApplicationStatus | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Application], int | None]:
     """Return a page of applications, the newest first."""
     found = select(Application)
@@ -174,17 +181,22 @@ def applications(
         found = found.where(Application.user_id == user_id)
     if status is not None:
         found = found.where(Application.status == status)
-    return page(work.session, found, Application.id, before, limit)
+    return page(work.session, found, Application.id, before, limit, sort)
 
 
 def statements(
-    work: UnitOfWork, *, user_id: int | None = None, before: int | None, limit: int
+    work: UnitOfWork,
+    *,
+    user_id: int | None = None,
+    before: int | None,
+    limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Statement], int | None]:
     """Return a page of statements, the newest first."""
     found = select(Statement)
     if user_id is not None:
         found = found.where(Statement.user_id == user_id)
-    return page(work.session, found, Statement.id, before, limit)
+    return page(work.session, found, Statement.id, before, limit, sort)
 
 
 def commissions(
@@ -194,12 +206,13 @@ def commissions(
     statement_id: int | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Commission], int | None]:
     """Return a page of a distributor's commissions, the newest first; perhaps of one statement."""
     found = select(Commission).where(Commission.user_id == user_id)
     if statement_id is not None:
         found = found.where(Commission.statement_id == statement_id)
-    return page(work.session, found, Commission.id, before, limit)
+    return page(work.session, found, Commission.id, before, limit, sort)
 
 
 def numbers_of(work: UnitOfWork, found: Sequence[Commission]) -> dict[int, str]:

@@ -9,6 +9,12 @@ from fastapi import APIRouter, Query, Response
 from derpman.acl import queries as acl_queries
 from derpman.acl.schemas import DownloadPart, DownloadsOut
 from derpman.distribution import applications, pages, purchasing, queries, settlement
+from derpman.distribution.lists import (
+    applications_found,
+    commissions_of,
+    customers_of,
+    statements_found,
+)
 from derpman.distribution.printed import HTML, page_of
 from derpman.distribution.schemas import (
     ApplicationsOut,
@@ -31,9 +37,9 @@ from derpman.distribution.schemas import (
     SummaryOut,
 )
 from derpman.finance import ledger, purchases
-from derpman.kit.csvfile import CSV, csv_file
+from derpman.kit.csvfile import CSV, csv_file, listed
 from derpman.kit.http import Guarded, RunDistributor
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.throttle import Limit
 from derpman.kit.types import IdValue
 from derpman.kit.work import Edge, UnitOfWork
@@ -140,18 +146,26 @@ def _serials(work: UnitOfWork, user_id: int, asked: dict[str, Any]) -> SerialsOu
     return SerialsOut(serials=serials, next_before=next_before)
 
 
-@router.get("/customers")
-def list_customers(run: RunDistributor, query: Annotated[NameQuery, Query()]) -> CustomersOut:
+@router.get("/customers", response_model=CustomersOut, responses=CSV)
+def list_customers(run: RunDistributor, query: Annotated[NameQuery, Query()]) -> Any:
     """The caller's customers: who redeemed a serial of his last."""
-    return run.read(pages.customers, distributor_id=_me(run), **query.model_dump())
+    return customers_of(run, _me(run), query)
 
 
-@router.get("/downloads")
-def list_downloads(run: RunDistributor, query: Annotated[PageQuery, Query()]) -> DownloadsOut:
+@router.get("/downloads", response_model=DownloadsOut, responses=CSV)
+def list_downloads(run: RunDistributor, query: Annotated[TimedQuery, Query()]) -> Any:
     """Who of the caller's customers took which ACL, newest first."""
-    rows, next_before = run.read(
-        acl_queries.downloads, distributor_id=_me(run), **query.model_dump()
+    return listed(
+        query,
+        lambda one: run.read(_downloads, _me(run), one.asked()),
+        name="acl_downloads",
+        rows="downloads",
+        row=DownloadPart,
     )
+
+
+def _downloads(work: UnitOfWork, user_id: int, asked: dict[str, Any]) -> DownloadsOut:
+    rows, next_before = acl_queries.downloads(work, distributor_id=user_id, **asked)
     parts = [DownloadPart.model_validate(row) for row in rows]
     return DownloadsOut(downloads=parts, next_before=next_before)
 
@@ -167,12 +181,10 @@ def _applied(work: UnitOfWork, user_id: int, body: Apply) -> OneApplicationOut:
     return pages.application(work, made)
 
 
-@router.get("/applications")
-def list_applications(
-    run: RunDistributor, query: Annotated[ApplicationsQuery, Query()]
-) -> ApplicationsOut:
+@router.get("/applications", response_model=ApplicationsOut, responses=CSV)
+def list_applications(run: RunDistributor, query: Annotated[ApplicationsQuery, Query()]) -> Any:
     """The caller's applications, newest first."""
-    return run.read(pages.applications, user_id=_me(run), **query.model_dump())
+    return applications_found(run, query, _me(run))
 
 
 @router.post("/applications/{application_id}/withdraw")
@@ -185,16 +197,16 @@ def _withdrawn(work: UnitOfWork, application_id: int) -> OneApplicationOut:
     return pages.application(work, applications.withdraw(work, application_id=application_id))
 
 
-@router.get("/commissions")
-def list_commissions(run: RunDistributor, query: Annotated[PageQuery, Query()]) -> CommissionsOut:
+@router.get("/commissions", response_model=CommissionsOut, responses=CSV)
+def list_commissions(run: RunDistributor, query: Annotated[TimedQuery, Query()]) -> Any:
     """What the caller earned by his customers' orders, newest first."""
-    return run.read(pages.commissions, user_id=_me(run), **query.model_dump())
+    return commissions_of(run, _me(run), query)
 
 
-@router.get("/statements")
-def list_statements(run: RunDistributor, query: Annotated[PageQuery, Query()]) -> StatementsOut:
+@router.get("/statements", response_model=StatementsOut, responses=CSV)
+def list_statements(run: RunDistributor, query: Annotated[TimedQuery, Query()]) -> Any:
     """The caller's months, newest first."""
-    return run.read(pages.statements, user_id=_me(run), **query.model_dump())
+    return statements_found(run, query, _me(run))
 
 
 @router.get("/statements/{statement_id}")

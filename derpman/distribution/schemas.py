@@ -12,7 +12,7 @@ from derpman.distribution.queries import Purchases, Summary, Sums
 from derpman.distribution.states import TRANSITIONS, ApplicationStatus, Level
 from derpman.distribution.terms import Terms
 from derpman.finance.models import Method
-from derpman.kit.paging import ExportQuery, PageQuery
+from derpman.kit.paging import SortedQuery, TimedQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 from derpman.serials.states import SerialStatus
@@ -157,13 +157,9 @@ class SummaryOut(Out):
         )
 
 
-class NameQuery(PageQuery):
+class NameQuery(TimedQuery):
     name: Prefix | None = None
     """How a username begins."""
-
-
-class DistributorsQuery(NameQuery, ExportQuery):
-    pass
 
 
 class DistributorPart(Part):
@@ -204,18 +200,18 @@ class CustomersOut(Out):
     next_before: int | None
 
 
-class MySerialsQuery(PageQuery):
+class MySerialsQuery(SortedQuery):
     code: Prefix | None = None
     status: SerialStatus | None = None
     plan_id: FilterId | None = None
     order_id: FilterId | None = None
 
 
-class ApplicationsQuery(PageQuery):
+class ApplicationsQuery(TimedQuery):
     status: ApplicationStatus | None = None
 
 
-class AllApplicationsQuery(ApplicationsQuery, ExportQuery):
+class AllApplicationsQuery(ApplicationsQuery):
     user_id: FilterId | None = None
 
 
@@ -285,7 +281,7 @@ class RepaidOut(Out):
     owed_fen: int
 
 
-class StatementsQuery(PageQuery):
+class StatementsQuery(TimedQuery):
     user_id: FilterId | None = None
 
 

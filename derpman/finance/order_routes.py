@@ -39,7 +39,7 @@ from derpman.finance.order_schemas import (
 )
 from derpman.kit.csvfile import CSV, csv_file, listed
 from derpman.kit.http import Guarded, RunAdmin, RunAdminFresh, RunSuperAdminFresh, RunUser
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import ExportQuery
 from derpman.kit.throttle import Limit
 from derpman.kit.types import IdValue, Line
 from derpman.kit.work import Edge, UnitOfWork
@@ -221,10 +221,10 @@ def show_wallet(run: RunUser) -> WalletOut:
     return run.read(_wallet, run.actor.user_id or 0)
 
 
-@router.get("/wallet/statement")
-def show_statement(run: RunUser, query: Annotated[PageQuery, Query()]) -> StatementOut:
+@router.get("/wallet/statement", response_model=StatementOut, responses=CSV)
+def show_statement(run: RunUser, query: Annotated[ExportQuery, Query()]) -> Any:
     """Every movement of the caller's money, newest first."""
-    return run.read(_statement, run.actor.user_id or 0, query)
+    return _movements(run, run.actor.user_id or 0, query)
 
 
 @router.get("/wallets/{user_id}")
@@ -233,12 +233,22 @@ def show_wallet_of(run: RunAdmin, user_id: IdValue) -> WalletOut:
     return run.read(_wallet, user_id)
 
 
-@router.get("/wallets/{user_id}/statement")
+@router.get("/wallets/{user_id}/statement", response_model=StatementOut, responses=CSV)
 def show_statement_of(
-    run: RunAdmin, user_id: IdValue, query: Annotated[PageQuery, Query()]
-) -> StatementOut:
+    run: RunAdmin, user_id: IdValue, query: Annotated[ExportQuery, Query()]
+) -> Any:
     """Every movement of a user's money, newest first."""
-    return run.read(_statement, user_id, query)
+    return _movements(run, user_id, query)
+
+
+def _movements(run: Edge, user_id: int, query: ExportQuery) -> Any:
+    return listed(
+        query,
+        lambda one: run.read(_statement, user_id, one),
+        name="statement",
+        rows="movements",
+        row=MovementOut,
+    )
 
 
 @router.post("/entries/{entry_id}/reverse")
@@ -352,7 +362,7 @@ def _wallet(work: UnitOfWork, user_id: int) -> WalletOut:
     return WalletOut(cash_fen=wallet.cash_fen, bonus_fen=wallet.bonus_fen, payable_fen=payable)
 
 
-def _statement(work: UnitOfWork, user_id: int, query: PageQuery) -> StatementOut:
+def _statement(work: UnitOfWork, user_id: int, query: ExportQuery) -> StatementOut:
     lines, next_before = ledger.statement(
         work, user_id=user_id, before=query.before, limit=query.limit
     )

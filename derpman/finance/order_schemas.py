@@ -24,7 +24,7 @@ from derpman.finance.states import (
     ReceiptStatus,
 )
 from derpman.kit.money import yuan
-from derpman.kit.paging import ExportQuery, PageQuery
+from derpman.kit.paging import SortedQuery, TimedQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 
@@ -66,7 +66,7 @@ class Refund(Body):
     request_key: RequestKey
 
 
-class OrdersQuery(PageQuery):
+class OrdersQuery(SortedQuery):
     status: OrderStatus | None = None
     kind: OrderKind | None = None
     method: Method | None = None
@@ -197,7 +197,7 @@ class MethodsOut(Out):
     accounts: list[AccountOut]
 
 
-class ReceiptsQuery(ExportQuery):
+class ReceiptsQuery(TimedQuery):
     status: ReceiptStatus | None = None
     order_id: FilterId | None = None
 

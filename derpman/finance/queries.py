@@ -37,6 +37,7 @@ def orders_page(
     number: str | None = None,
     before: int | None = None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Order], int | None]:
     """Return a page of orders, the newest first; `number` is how one begins."""
     found = select(Order)
@@ -52,7 +53,7 @@ def orders_page(
             found = found.where(column == value)
     if number:
         found = found.where(Order.number.startswith(number.upper(), autoescape=True))
-    return page(work.session, found, Order.id, before, limit)
+    return page(work.session, found, Order.id, before, limit, sort)
 
 
 def plan_names(work: UnitOfWork, found: list[Order]) -> dict[int, str]:

@@ -89,6 +89,7 @@ def receipts(
     order_id: int | None = None,
     before: int | None = None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Receipt], int | None]:
     """Return a page of receipts, the newest first."""
     found = select(Receipt)
@@ -96,7 +97,7 @@ def receipts(
         found = found.where(Receipt.status == status)
     if order_id is not None:
         found = found.where(Receipt.order_id == order_id)
-    return page(work.session, found, Receipt.id, before, limit)
+    return page(work.session, found, Receipt.id, before, limit, sort)
 
 
 def seen_before(work: UnitOfWork, found: list[Receipt]) -> dict[int, int]:

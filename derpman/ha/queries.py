@@ -64,6 +64,7 @@ def moves_list(
     status: MoveStatus | None = None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[SlotMove], int | None]:
     """Return a page of moves, the newest first."""
     found = select(SlotMove)
@@ -75,7 +76,7 @@ def moves_list(
         found = found.where(SlotMove.user_id == user_id)
     if status is not None:
         found = found.where(SlotMove.status == status)
-    return page(work.session, found, SlotMove.id, before, limit)
+    return page(work.session, found, SlotMove.id, before, limit, sort)
 
 
 def counts(work: UnitOfWork) -> dict[MoveStatus, int]:

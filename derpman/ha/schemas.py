@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from derpman.kit.paging import ExportQuery, PageQuery
+from derpman.kit.paging import PageQuery, TimedQuery
 from derpman.kit.types import Body, IdValue, Line, Note, Out, Part
 from derpman.monitoring.queries import Step
 from derpman.rentals.states import MoveStatus
@@ -27,7 +27,7 @@ class FailoverOut(Out):
     moves: int
 
 
-class MovesQuery(ExportQuery):
+class MovesQuery(TimedQuery):
     server_id: IdValue | None = None
     """The server that relays leave or go to."""
     user_id: IdValue | None = None

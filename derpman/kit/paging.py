@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, and_, or_, select
@@ -15,6 +15,7 @@ from derpman.kit.types import MAX_ID
 T = TypeVar("T")
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
+NONE: Final[Mapping[str, InstrumentedAttribute[Any]]] = {}
 
 
 class PageQuery(BaseModel):
@@ -23,21 +24,6 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     before: Annotated[int | None, Field(ge=1, le=MAX_ID)] = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-
-
-@dataclass(frozen=True)
-class Order:
-    """By which column a list is sorted; rows without a value come last."""
-
-    column: InstrumentedAttribute[Any]
-    is_descending: bool
-
-    @classmethod
-    def of(cls, sort: str | None, columns: Mapping[str, InstrumentedAttribute[Any]]) -> Self | None:
-        """Return the order of a name, `-name` for the greatest first; None for None."""
-        if sort is None:
-            return None
-        return cls(columns[sort.removeprefix("-")], sort.startswith("-"))
 
 
 class ExportQuery(PageQuery):
@@ -50,22 +36,48 @@ class ExportQuery(PageQuery):
         return self.model_dump(exclude={"format"})
 
 
+class SortedQuery(PageQuery):
+    """A list that can be read from either end; `-time`, the newest first, is what is usual."""
+
+    sort: Literal["time", "-time"] | None = None
+
+
+class TimedQuery(ExportQuery, SortedQuery):
+    """A list that can be taken along whole, from either end."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """By which column a list is sorted; rows without a value come last."""
+
+    column: InstrumentedAttribute[Any]
+    is_descending: bool
+
+
 def page(
     session: Session,
     found: Select[T],
     key: InstrumentedAttribute[int],
     before: int | None,
     limit: int,
-    order: Order | None = None,
+    sort: str | None = None,
+    columns: Mapping[str, InstrumentedAttribute[Any]] = NONE,
 ) -> tuple[list[T], int | None]:
     """Return up to `limit` rows after the one with the id `before`, and the `before` that follows.
 
-    Newest first, or in an order. `before` is an id in any order: where its row stands is looked up.
+    Newest first, or as `sort` says: by `time` or one of `columns`, `-name` for the greatest first.
+    `before` is an id in any order: where its row stands is looked up.
     """
-    if order is None:
-        found = found.where(key < before) if before is not None else found
-        rows = list(session.scalars(found.order_by(key.desc()).limit(limit + 1)))
+    name = (sort or "-time").removeprefix("-")
+    if name == "time":
+        is_down = sort != "time"
+        if before is not None:
+            found = found.where(key < before if is_down else key > before)
+        rows = list(
+            session.scalars(found.order_by(key.desc() if is_down else key).limit(limit + 1))
+        )
     else:
+        order = _Order(columns[name], is_descending=sort != name)
         rows = _ordered(session, found, key, before, limit + 1, order)
     if len(rows) <= limit:
         return rows, None
@@ -79,7 +91,7 @@ def _ordered(
     key: InstrumentedAttribute[int],
     before: int | None,
     count: int,
-    order: Order,
+    order: _Order,
 ) -> list[T]:
     """Return rows in an order: those with a value along its index, then the newest without one.
 

@@ -77,7 +77,7 @@ class Site:
             await self._app(scope, receive, send)
         elif path in self._files:
             await self._file(path, Headers(scope=scope))(scope, receive, send)
-        elif "text/html" in Headers(scope=scope).get("accept", ""):
+        elif path == "/" or "text/html" in Headers(scope=scope).get("accept", ""):
             nonce = secrets.token_urlsafe(16)
             headers = {
                 **PROTECTION,

@@ -18,35 +18,39 @@ Page = tuple[list[Log], int | None]
 
 
 def system_logs(
-    work: UnitOfWork, *, before: int | None, limit: int, **asked: Any
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None, **asked: Any
 ) -> Page[SystemLog]:
     """Return the operation log."""
     text = (SystemLog.actor_name, SystemLog.action, SystemLog.before, SystemLog.after)
     found = _matching(SystemLog, SystemLog.action, text, **asked)
-    return page(work.session, found, SystemLog.id, before, limit)
+    return page(work.session, found, SystemLog.id, before, limit, sort)
 
 
-def user_logs(work: UnitOfWork, *, before: int | None, limit: int, **asked: Any) -> Page[UserLog]:
+def user_logs(
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None, **asked: Any
+) -> Page[UserLog]:
     """Return what users did with their accounts."""
     text = (UserLog.action, UserLog.detail, UserLog.location, UserLog.browser)
     found = _matching(UserLog, UserLog.action, text, **asked)
-    return page(work.session, found, UserLog.id, before, limit)
+    return page(work.session, found, UserLog.id, before, limit, sort)
 
 
-def history(work: UnitOfWork, *, before: int | None, limit: int, **asked: Any) -> Page[UserHistory]:
+def history(
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None, **asked: Any
+) -> Page[UserHistory]:
     """Return the history of use, also of accounts that are closed."""
     text = (UserHistory.kind, UserHistory.detail)
     found = _matching(UserHistory, UserHistory.kind, text, **asked)
-    return page(work.session, found, UserHistory.id, before, limit)
+    return page(work.session, found, UserHistory.id, before, limit, sort)
 
 
 def server_logs(
-    work: UnitOfWork, *, before: int | None, limit: int, **asked: Any
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None, **asked: Any
 ) -> Page[ServerLog]:
     """Return what was done on servers."""
     text = (ServerLog.actor_name, ServerLog.action, ServerLog.detail)
     found = _matching(ServerLog, ServerLog.action, text, **asked)
-    return page(work.session, found, ServerLog.id, before, limit)
+    return page(work.session, found, ServerLog.id, before, limit, sort)
 
 
 def _matching(

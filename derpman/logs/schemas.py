@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import IdValue, Line, Out, Part
 
 Instant = Annotated[
@@ -25,7 +25,7 @@ def _loaded(text: object) -> object:
 Detail = Annotated[dict[str, Any] | None, BeforeValidator(_loaded)]
 
 
-class LogQuery(PageQuery):
+class LogQuery(TimedQuery):
     """`from` counts, `to` does not; an action or kind is how it begins; `search` is any part.
 
     `format=csv` gives all pages as one file.
@@ -34,7 +34,6 @@ class LogQuery(PageQuery):
     search: Line | None = None
     since: Annotated[Instant | None, Field(alias="from")] = None
     until: Annotated[Instant | None, Field(alias="to")] = None
-    format: Literal["json", "csv"] = "json"
 
     def filters(self) -> dict[str, Any]:
         """Return what is asked for, without how it is shown."""

@@ -23,6 +23,7 @@ def mails(
     user_id: int | None,
     before: int | None,
     limit: int,
+    sort: str | None = None,
 ) -> tuple[list[Mail], int | None]:
     """Return mails without their bodies, newest first; `address` is a part of it in any case."""
     found = select(Mail).options(defer(Mail.text), defer(Mail.html))
@@ -33,7 +34,7 @@ def mails(
         found = found.where(Mail.status == status)
     if user_id is not None:
         found = found.where(Mail.user_id == user_id)
-    return page(work.session, found, Mail.id, before, limit)
+    return page(work.session, found, Mail.id, before, limit, sort)
 
 
 def notices(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from derpman.kit.paging import ExportQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import IdValue, Line, Out, Part
 from derpman.notifications.models import Mail
@@ -15,7 +15,7 @@ from derpman.notifications.rendering import conceal
 from derpman.notifications.states import TRANSITIONS, MailStatus
 
 
-class MailsQuery(ExportQuery):
+class MailsQuery(TimedQuery):
     address: Annotated[Line | None, Field(max_length=254)] = None
     status: MailStatus | None = None
     user_id: IdValue | None = None

@@ -21,7 +21,7 @@ from derpman.acl.schemas import (
 from derpman.acl.states import RotationStatus
 from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
 from derpman.rentals import rotation
@@ -56,10 +56,12 @@ def list_rotations(run: RunAdmin, query: Annotated[RotationsQuery, Query()]) -> 
     )
 
 
-@router.get("/jobs")
-def list_jobs(run: RunAdmin, query: Annotated[PageQuery, Query()]) -> JobsOut:
+@router.get("/jobs", response_model=JobsOut, responses=CSV)
+def list_jobs(run: RunAdmin, query: Annotated[TimedQuery, Query()]) -> Any:
     """Jobs for whole servers, newest first."""
-    return run.read(_jobs, query)
+    return listed(
+        query, lambda one: run.read(_jobs, one), name="acl_jobs", rows="jobs", row=JobPart
+    )
 
 
 @router.get("/jobs/{job_id}")
@@ -91,8 +93,8 @@ def _rotations(work: UnitOfWork, query: RotationsQuery) -> RotationsOut:
     return RotationsOut(rotations=_parts(work, found), next_before=next_before)
 
 
-def _jobs(work: UnitOfWork, query: PageQuery) -> JobsOut:
-    found, next_before = queries.jobs(work, before=query.before, limit=query.limit)
+def _jobs(work: UnitOfWork, query: TimedQuery) -> JobsOut:
+    found, next_before = queries.jobs(work, **query.asked())
     return JobsOut(jobs=_job_parts(work, found), next_before=next_before)
 
 

@@ -45,14 +45,19 @@ def _found(
 
 
 def serials(
-    work: UnitOfWork, *, before: int | None = None, limit: int, **filters: Any
+    work: UnitOfWork,
+    *,
+    before: int | None = None,
+    limit: int,
+    sort: str | None = None,
+    **filters: Any,
 ) -> tuple[list[Serial], int | None]:
     """Return a page of serials, newest first; `code` is how a code begins, however it is typed.
 
     The others of `filters` are values of columns: status, plan_id, user_id, created_by, order_id,
     distributor_id.
     """
-    return page(work.session, _found(**filters), Serial.id, before, limit)
+    return page(work.session, _found(**filters), Serial.id, before, limit, sort)
 
 
 def codes_of_order(work: UnitOfWork, *, order_id: int, limit: int) -> list[str]:

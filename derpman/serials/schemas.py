@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints
 
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import SortedQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import MAX_ID, Body, IdValue, Line, Out, Part
 from derpman.serials.models import Serial
@@ -43,7 +43,7 @@ class GeneratedOut(Out):
     serial_numbers: list[str]
 
 
-class SerialFilter(PageQuery):
+class SerialFilter(SortedQuery):
     code: Prefix | None = None
     status: SerialStatus | None = None
     plan_id: Id | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import case, func, or_, select
 
-from derpman.kit.paging import Order, page
+from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
 from derpman.servers.models import Server, ServerLink, Upgrade, UpgradeStage
 from derpman.servers.states import ServerStatus
@@ -43,7 +43,7 @@ def servers(
     if search:
         columns = (Server.ip, Server.public_ip, Server.region, Server.account_phone)
         found = found.where(or_(*(one.contains(search, autoescape=True) for one in columns)))
-    return page(work.session, found, Server.id, before, limit, Order.of(sort, SORTS))
+    return page(work.session, found, Server.id, before, limit, sort, SORTS)
 
 
 def links(work: UnitOfWork, server_ids: Sequence[int]) -> dict[int, ServerLink]:
@@ -64,10 +64,10 @@ def counts(work: UnitOfWork) -> dict[str, int]:
 
 
 def upgrades(
-    work: UnitOfWork, *, before: int | None, limit: int
+    work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None
 ) -> tuple[list[Upgrade], int | None]:
     """Return roll-outs, newest first."""
-    return page(work.session, select(Upgrade), Upgrade.id, before, limit)
+    return page(work.session, select(Upgrade), Upgrade.id, before, limit, sort)
 
 
 def upgrade_stages(work: UnitOfWork, upgrade_ids: Sequence[int]) -> dict[int, list[UpgradeStage]]:

@@ -152,6 +152,8 @@ class ScriptReport(Body):
 
 
 ServerSort = Literal[
+    "time",
+    "-time",
     "region",
     "-region",
     "load",

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.http import RunAdmin
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.types import IdValue
 from derpman.kit.work import UnitOfWork
 from derpman.servers import queries, rollouts
@@ -41,10 +42,12 @@ def begin_upgrade(request: Request, run: RunAdmin, body: BeginUpgrade) -> Upgrad
     return UpgradeBegunOut(upgrade_id=upgrade.id)
 
 
-@router.get("")
-def list_upgrades(run: RunAdmin, query: Annotated[PageQuery, Query()]) -> UpgradesOut:
+@router.get("", response_model=UpgradesOut, responses=CSV)
+def list_upgrades(run: RunAdmin, query: Annotated[TimedQuery, Query()]) -> Any:
     """Upgrades, newest first, each with how far its servers are."""
-    return run.read(_list, query)
+    return listed(
+        query, lambda one: run.read(_list, one), name="upgrades", rows="upgrades", row=UpgradePart
+    )
 
 
 @router.get("/{upgrade_id}")
@@ -81,8 +84,8 @@ def _one(work: UnitOfWork, upgrade_id: int) -> UpgradePart:
     return UpgradePart.of(rollouts.get(work, upgrade_id), rollouts.stages(work, upgrade_id))
 
 
-def _list(work: UnitOfWork, query: PageQuery) -> UpgradesOut:
-    found, next_before = queries.upgrades(work, **query.model_dump())
+def _list(work: UnitOfWork, query: TimedQuery) -> UpgradesOut:
+    found, next_before = queries.upgrades(work, **query.asked())
     stages = queries.upgrade_stages(work, [upgrade.id for upgrade in found])
     return UpgradesOut(
         upgrades=[UpgradePart.of(upgrade, stages.get(upgrade.id, [])) for upgrade in found],

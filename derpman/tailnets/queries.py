@@ -19,10 +19,15 @@ def pushes(
 
 
 def links(
-    work: UnitOfWork, *, status: LinkStatus | None, before: int | None, limit: int
+    work: UnitOfWork,
+    *,
+    status: LinkStatus | None,
+    before: int | None,
+    limit: int,
+    sort: str | None = None,
 ) -> tuple[list[TailnetLink], int | None]:
     """Return everybody's links, newest first."""
     found = select(TailnetLink)
     if status is not None:
         found = found.where(TailnetLink.status == status)
-    return page(work.session, found, TailnetLink.id, before, limit)
+    return page(work.session, found, TailnetLink.id, before, limit, sort)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
+from derpman.kit.csvfile import CSV, listed
 from derpman.kit.errors import Unavailable
 from derpman.kit.http import Guarded, RunAdmin, RunUser
 from derpman.kit.live import EVENTS
@@ -101,10 +102,12 @@ def watch_link(run: RunUser, request: Request) -> StreamingResponse:
     return live.stream(request, f"tailnets:{user_id}", fetch)
 
 
-@router.get("/all_links")
-def all_links(run: RunAdmin, query: Annotated[LinksQuery, Query()]) -> LinksOut:
+@router.get("/all_links", response_model=LinksOut, responses=CSV)
+def all_links(run: RunAdmin, query: Annotated[LinksQuery, Query()]) -> Any:
     """Everybody's links with how they fare, newest first."""
-    return run.read(_links, query)
+    return listed(
+        query, lambda one: run.read(_links, one), name="links", rows="links", row=UserLinkPart
+    )
 
 
 @router.post("/push")
@@ -164,7 +167,7 @@ def _link(work: UnitOfWork, user_id: int) -> LinkOut:
 
 
 def _links(work: UnitOfWork, query: LinksQuery) -> LinksOut:
-    rows, next_before = queries.links(work, **query.model_dump())
+    rows, next_before = queries.links(work, **query.asked())
     names = users.names_of(work, user_ids=[link.user_id for link in rows])
     parts = [
         UserLinkPart(

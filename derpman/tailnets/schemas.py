@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from derpman.kit.paging import PageQuery
+from derpman.kit.paging import TimedQuery
 from derpman.kit.states import allowed_actions
 from derpman.kit.types import Body, Out, Part
 from derpman.kit.work import UnitOfWork
@@ -124,7 +124,7 @@ class LinksOut(Out):
     next_before: int | None
 
 
-class LinksQuery(PageQuery):
+class LinksQuery(TimedQuery):
     status: LinkStatus | None = None
 
 

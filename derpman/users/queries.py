@@ -6,7 +6,7 @@ import unicodedata
 
 from sqlalchemy import func, or_, select
 
-from derpman.kit.paging import Order, page
+from derpman.kit.paging import page
 from derpman.kit.work import Role, UnitOfWork
 from derpman.users.models import User
 from derpman.users.states import UserStatus
@@ -45,7 +45,7 @@ def users_page(
         found = found.where(User.status == status)
     if manager_id is not None:
         found = found.where(User.manager_id == manager_id)
-    return page(work.session, found, User.id, before, limit, Order.of(sort, SORTS))
+    return page(work.session, found, User.id, before, limit, sort, SORTS)
 
 
 def counts(work: UnitOfWork) -> list[tuple[Role, UserStatus, int]]:

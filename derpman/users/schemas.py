@@ -102,7 +102,9 @@ class UsersQuery(ExportQuery):
     role: GivenRole | None = None
     status: UserStatus | None = None
     manager_id: IdValue | None = Field(None, description="Whom this admin looks after.")
-    sort: Literal["username", "-username", "rental_expiry", "-rental_expiry"] | None = None
+    sort: (
+        Literal["time", "-time", "username", "-username", "rental_expiry", "-rental_expiry"] | None
+    ) = None
     """Newest first without it."""
 
 

@@ -1,5 +1,5 @@
 import createClient, { type Middleware } from "openapi-fetch";
-import { fingerprint } from "./fingerprint";
+import { fetchOnce, pageHeaders } from "./early";
 import type { paths } from "./schema";
 import { working } from "./work";
 
@@ -17,12 +17,6 @@ export class ApiError extends Error {
     this.params = params;
   }
 }
-
-/** The two headers of every request: our own page (else the cookie does not count), this browser. */
-export const PAGE_HEADERS = {
-  "X-Derpman-Page": "1",
-  "X-Browser-Fingerprint": fingerprint(),
-} as const;
 
 const listeners = new Set<() => void>();
 
@@ -42,7 +36,7 @@ const noticing: Middleware = {
 
 export const api = createClient<paths>({
   baseUrl: typeof location === "undefined" ? "http://localhost" : location.origin,
-  headers: PAGE_HEADERS,
+  fetch: fetchOnce,
   querySerializer: { array: { style: "form", explode: true } },
 });
 api.use(noticing, working);
@@ -82,7 +76,7 @@ export function errorOf(status: number, body: unknown): ApiError {
 export async function fetchFile(path: string): Promise<{ name: string; blob: Blob }> {
   let response: Response;
   try {
-    response = await fetch(path, { headers: PAGE_HEADERS });
+    response = await fetch(path, { headers: pageHeaders() });
   } catch {
     throw new ApiError(0, "network", "The server cannot be reached.");
   }

@@ -1,3 +1,4 @@
+import type { QueryKey } from "@tanstack/react-query";
 import {
   createRootRoute,
   createRoute,
@@ -8,6 +9,7 @@ import {
 } from "@tanstack/react-router";
 import { isStaff, meQuery } from "@/shared/auth/session";
 import { loadStaffTexts } from "@/shared/i18n";
+import { homeQuery } from "@/shared/live/keys";
 import { client } from "./client";
 import { Crashed, NotFound, Waiting } from "./fallbacks";
 
@@ -20,6 +22,17 @@ function plain(search: Record<string, unknown>): Search {
       value === undefined || value === null || value === "" ? [] : [[name, String(value)]],
     ),
   );
+}
+
+const MOMENT_MS = 500;
+
+/** Loads what a page shows, and waits a moment for it: then it is drawn once, with its data. */
+function ready(query: { queryKey: QueryKey }) {
+  return () =>
+    Promise.race([
+      client.prefetchQuery(query),
+      new Promise<void>((go) => setTimeout(go, MOMENT_MS)),
+    ]);
 }
 
 const root = createRootRoute({
@@ -86,12 +99,14 @@ const customerPages = [
   createRoute({
     getParentRoute: () => customer,
     path: "/",
+    loader: ready(homeQuery),
     component: lazyRouteComponent(() => import("@/features/home/HomePage"), "HomePage"),
   }),
   createRoute({
     getParentRoute: () => customer,
     path: "/devices",
     validateSearch: plain,
+    loader: ready(homeQuery),
     component: lazyRouteComponent(() => import("@/features/devices/DevicesPage"), "DevicesPage"),
   }),
   createRoute({

@@ -91,7 +91,12 @@ function Generations() {
     return { rows: found.logs, next: found.next_before };
   });
   const columns: Column<GenerationPart>[] = [
-    { key: "time", title: t("field.time"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "time",
+      sort: "time",
+      title: t("field.time"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
     {
       key: "user",
       title: t("field.username"),
@@ -145,7 +150,12 @@ function Downloads() {
     return { rows: found.downloads, next: found.next_before };
   });
   const columns: Column<DownloadPart>[] = [
-    { key: "time", title: t("field.time"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "time",
+      sort: "time",
+      title: t("field.time"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
     {
       key: "user",
       title: t("field.username"),
@@ -230,7 +240,12 @@ function Versions() {
       title: t("admin:aclLogs.reason"),
       render: (one) => word(t as never, "acl.why", one.reason),
     },
-    { key: "made", title: t("acl.made"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "made",
+      sort: "time",
+      title: t("acl.made"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
     {
       key: "ends",
       title: t("admin:aclLogs.expires"),

@@ -1,9 +1,9 @@
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { UsagePart, UserLinkPart } from "@/api/schema";
+import { api, unwrapList } from "@/api/client";
+import type { LinksOut, UsagePart, UsagesOut, UserLinkPart } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { ChoiceFilter, type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { State, type Tone } from "@/shared/ui/Page";
 import { Who } from "./Who";
 
@@ -21,7 +21,9 @@ export function Usages() {
   const list = useListState();
   const asked = list.asked(["user_id", "evidence", "is_behind"]);
   const query = useListQuery(["aclLogs", "usage", asked], async () => {
-    const found = await unwrap(api.GET("/api/acl/usage", { params: { query: asked as never } }));
+    const found = await unwrapList<UsagesOut>(
+      api.GET("/api/acl/usage", { params: { query: asked as never } }),
+    );
     return {
       rows: found.usages.map((one) => ({ ...one, id: one.user_id })),
       next: found.next_before,
@@ -81,6 +83,7 @@ export function Usages() {
   return (
     <DataTable
       name="acl-usage"
+      csv={csvAddress("/api/acl/usage", asked)}
       list={list}
       columns={columns}
       query={query}
@@ -114,7 +117,7 @@ export function Links() {
   const list = useListState();
   const asked = list.asked(["status"]);
   const query = useListQuery(["aclLogs", "links", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<LinksOut>(
       api.GET("/api/acl/all_links", { params: { query: asked as never } }),
     );
     return { rows: found.links, next: found.next_before };
@@ -171,6 +174,7 @@ export function Links() {
   return (
     <DataTable
       name="acl-links"
+      csv={csvAddress("/api/acl/all_links", asked)}
       list={list}
       columns={columns}
       query={query}

@@ -3,7 +3,7 @@ import { Button, Progress } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap, unwrapList } from "@/api/client";
-import type { JobPart, RotationPart, RotationsOut } from "@/api/schema";
+import type { JobPart, JobsOut, RotationPart, RotationsOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
@@ -32,7 +32,12 @@ export function Rotations() {
     return { rows: found.rotations, next: found.next_before };
   });
   const columns: Column<RotationPart>[] = [
-    { key: "time", title: t("field.time"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "time",
+      sort: "time",
+      title: t("field.time"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
     {
       key: "user",
       title: t("field.username"),
@@ -111,7 +116,9 @@ export function Jobs() {
   const [isAsking, setAsking] = useState(false);
   const asked = list.asked([]);
   const query = useListQuery(["aclLogs", "jobs", asked], async () => {
-    const found = await unwrap(api.GET("/api/acl/jobs", { params: { query: asked as never } }));
+    const found = await unwrapList<JobsOut>(
+      api.GET("/api/acl/jobs", { params: { query: asked as never } }),
+    );
     return { rows: found.jobs, next: found.next_before };
   });
   const cancel = useAct({
@@ -122,7 +129,12 @@ export function Jobs() {
   });
   const columns: Column<JobPart>[] = [
     { key: "id", title: t("admin:rotations.job"), render: (one) => one.id },
-    { key: "time", title: t("field.time"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "time",
+      sort: "time",
+      title: t("field.time"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
     {
       key: "server",
       title: t("admin:containers.server"),
@@ -180,6 +192,7 @@ export function Jobs() {
     <>
       <DataTable
         name="acl-jobs"
+        csv={csvAddress("/api/acl/jobs", asked)}
         list={list}
         columns={columns}
         query={query}

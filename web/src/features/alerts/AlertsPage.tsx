@@ -100,6 +100,7 @@ function Alerts() {
     },
     {
       key: "first",
+      sort: "time",
       title: t("admin:alerts.first"),
       hidden: true,
       render: (one) => moment(one.created_at, i18n.language),

@@ -95,6 +95,7 @@ export function ContainersPage() {
     },
     {
       key: "created",
+      sort: "time",
       title: t("admin:containers.created"),
       hidden: true,
       render: (one) => moment(one.created_at, i18n.language),

@@ -58,6 +58,7 @@ export function Applications() {
     { key: "reason", title: t("sales.reason"), hidden: true, render: (one) => one.reason ?? "—" },
     {
       key: "asked",
+      sort: "time",
       title: t("sales.asked"),
       render: (one) => moment(one.created_at, i18n.language),
     },

@@ -2,8 +2,8 @@ import { useNavigate } from "@tanstack/react-router";
 import { Button, Tabs } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap, unwrapList } from "@/api/client";
-import type { DistributorPart, DistributorsOut, StatementPart } from "@/api/schema";
+import { api, unwrapList } from "@/api/client";
+import type { DistributorPart, DistributorsOut, StatementPart, StatementsOut } from "@/api/schema";
 import { yuan } from "@/shared/format/format";
 import { type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
 import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
@@ -127,7 +127,7 @@ function Statements() {
   const list = useListState();
   const asked = list.asked(["user_id"]);
   const query = useListQuery([...distributorsKey, "statements", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<StatementsOut>(
       api.GET("/api/admin/statements", { params: { query: asked as never } }),
     );
     return { rows: found.statements, next: found.next_before };
@@ -140,7 +140,7 @@ function Statements() {
       render: (one) => yuan(read(one)),
     }) satisfies Column<StatementPart>;
   const columns: Column<StatementPart>[] = [
-    { key: "month", title: t("sales.month"), render: (one) => one.month.slice(0, 7) },
+    { key: "month", sort: "time", title: t("sales.month"), render: (one) => one.month.slice(0, 7) },
     { key: "name", title: t("sales.name"), render: (one) => one.username ?? one.user_id },
     sum("opening", t("sales.opening"), (one) => one.opening_fen),
     sum("earned", t("sales.earned"), (one) => one.earned_fen),
@@ -167,6 +167,7 @@ function Statements() {
     <section className="card">
       <DataTable
         name="allStatements"
+        csv={csvAddress("/api/admin/statements", asked)}
         list={list}
         columns={columns}
         query={query}

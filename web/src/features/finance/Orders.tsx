@@ -96,6 +96,7 @@ export function Orders() {
     },
     {
       key: "created",
+      sort: "time",
       title: t("field.time"),
       render: (one) => moment(one.created_at, i18n.language),
     },

@@ -78,7 +78,12 @@ export function Receipts() {
       ),
     },
     { key: "note", title: t("wallet.note"), render: (one) => one.note ?? "—" },
-    { key: "time", title: t("field.time"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "time",
+      sort: "time",
+      title: t("field.time"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
     {
       key: "actions",
       title: t("admin:servers.action"),

@@ -105,6 +105,7 @@ function useColumnsOf(tab: Tab): Column<Row>[] {
   const { t, i18n } = useTranslation(["app", "admin"]);
   const time = {
     key: "time",
+    sort: "time",
     title: t("field.time"),
     render: (one: Row) => moment(one.created_at, i18n.language),
   };

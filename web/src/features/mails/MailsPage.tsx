@@ -29,6 +29,7 @@ export function MailsPage() {
   const columns: Column<MailLine>[] = [
     {
       key: "created",
+      sort: "time",
       title: t("admin:mails.created"),
       render: (one) => moment(one.created_at, i18n.language),
     },

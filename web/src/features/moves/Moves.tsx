@@ -50,7 +50,12 @@ export function Moves() {
   });
   const when = (at: string | null) => (at ? moment(at, i18n.language) : "—");
   const columns: Column<MovePart>[] = [
-    { key: "asked", title: t("admin:moves.asked"), render: (one) => when(one.asked_at) },
+    {
+      key: "asked",
+      sort: "time",
+      title: t("admin:moves.asked"),
+      render: (one) => when(one.asked_at),
+    },
     {
       key: "user",
       title: t("admin:moves.user"),

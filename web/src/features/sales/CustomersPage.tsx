@@ -1,9 +1,9 @@
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { CustomerPart, DownloadPart } from "@/api/schema";
+import { api, unwrapList } from "@/api/client";
+import type { CustomerPart, CustomersOut, DownloadPart, DownloadsOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { type Column, DataTable, TextFilter } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { userTone } from "@/shared/ui/tones";
 import { salesKey } from "./queries";
@@ -14,7 +14,7 @@ export function CustomersPage() {
   const list = useListState();
   const asked = list.asked(["name"]);
   const query = useListQuery([...salesKey, "customers", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<CustomersOut>(
       api.GET("/api/admin/my/customers", { params: { query: asked as never } }),
     );
     return { rows: found.customers, next: found.next_before };
@@ -35,6 +35,7 @@ export function CustomersPage() {
     },
     {
       key: "since",
+      sort: "time",
       title: t("sales.since"),
       render: (one) => moment(one.created_at, i18n.language),
     },
@@ -44,6 +45,7 @@ export function CustomersPage() {
       <section className="card">
         <DataTable
           name="customers"
+          csv={csvAddress("/api/admin/my/customers", asked)}
           list={list}
           columns={columns}
           query={query}
@@ -60,7 +62,7 @@ export function DownloadsPage() {
   const list = useListState();
   const asked = list.asked([]);
   const query = useListQuery([...salesKey, "downloads", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<DownloadsOut>(
       api.GET("/api/admin/my/downloads", { params: { query: asked as never } }),
     );
     return { rows: found.downloads, next: found.next_before };
@@ -71,12 +73,23 @@ export function DownloadsPage() {
     { key: "form", title: t("sales.form"), render: (one) => one.form },
     { key: "place", title: t("sales.place"), render: (one) => one.location || "—" },
     { key: "browser", title: t("sales.browser"), render: (one) => one.browser || "—" },
-    { key: "at", title: t("sales.at"), render: (one) => moment(one.created_at, i18n.language) },
+    {
+      key: "at",
+      sort: "time",
+      title: t("sales.at"),
+      render: (one) => moment(one.created_at, i18n.language),
+    },
   ];
   return (
     <Page title={t("sales.downloads")}>
       <section className="card">
-        <DataTable name="downloads" list={list} columns={columns} query={query} />
+        <DataTable
+          name="downloads"
+          csv={csvAddress("/api/admin/my/downloads", asked)}
+          list={list}
+          columns={columns}
+          query={query}
+        />
       </section>
     </Page>
   );

@@ -1,13 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Button } from "antd";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { ApplicationPart } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { ApplicationPart, ApplicationsOut } from "@/api/schema";
 import { moment, yuan } from "@/shared/format/format";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { type Column, DataTable } from "@/shared/ui/DataTable";
 import { Loaded } from "@/shared/ui/Loaded";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Card, Facts, Page, State } from "@/shared/ui/Page";
 import { applicationTone } from "@/shared/ui/tones";
 import { Apply } from "./Apply";
@@ -92,7 +92,7 @@ function Applications() {
   const ask = useAsk();
   const asked = list.asked([]);
   const query = useListQuery([...salesKey, "applications", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<ApplicationsOut>(
       api.GET("/api/admin/my/applications", { params: { query: asked as never } }),
     );
     return { rows: found.applications, next: found.next_before };
@@ -127,6 +127,7 @@ function Applications() {
     { key: "order", title: t("sales.orderId"), render: (one) => one.order_id ?? "—" },
     {
       key: "asked",
+      sort: "time",
       title: t("sales.asked"),
       render: (one) => moment(one.created_at, i18n.language),
     },
@@ -154,7 +155,13 @@ function Applications() {
   ];
   return (
     <Card title={t("sales.applications")}>
-      <DataTable name="applications" list={list} columns={columns} query={query} />
+      <DataTable
+        name="applications"
+        list={list}
+        columns={columns}
+        query={query}
+        csv={csvAddress("/api/admin/my/applications", asked)}
+      />
     </Card>
   );
 }

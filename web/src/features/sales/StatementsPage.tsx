@@ -1,11 +1,11 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Button, Table } from "antd";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { StatementPart } from "@/api/schema";
+import { api, unwrapList } from "@/api/client";
+import type { CommissionsOut, StatementPart, StatementsOut } from "@/api/schema";
 import { yuan } from "@/shared/format/format";
 import { type Column, DataTable } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Blank, Card, Page } from "@/shared/ui/Page";
 import { salesKey } from "./queries";
 
@@ -15,7 +15,7 @@ export function StatementsPage() {
   const list = useListState();
   const asked = list.asked([]);
   const query = useListQuery([...salesKey, "statements", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<StatementsOut>(
       api.GET("/api/admin/my/statements", { params: { query: asked as never } }),
     );
     return { rows: found.statements, next: found.next_before };
@@ -28,7 +28,7 @@ export function StatementsPage() {
       render: (one) => yuan(read(one)),
     }) satisfies Column<StatementPart>;
   const columns: Column<StatementPart>[] = [
-    { key: "month", title: t("sales.month"), render: (one) => one.month.slice(0, 7) },
+    { key: "month", sort: "time", title: t("sales.month"), render: (one) => one.month.slice(0, 7) },
     sum("opening", t("sales.opening"), (one) => one.opening_fen),
     sum("earned", t("sales.earned"), (one) => one.earned_fen),
     sum("back", t("sales.takenBack"), (one) => -one.taken_back_fen),
@@ -53,7 +53,13 @@ export function StatementsPage() {
   return (
     <Page title={t("sales.statements")} intro={t("sales.statementsIntro")}>
       <section className="card">
-        <DataTable name="statements" list={list} columns={columns} query={query} />
+        <DataTable
+          name="statements"
+          csv={csvAddress("/api/admin/my/statements", asked)}
+          list={list}
+          columns={columns}
+          query={query}
+        />
       </section>
       <Commissions />
     </Page>
@@ -66,7 +72,7 @@ function Commissions() {
     queryKey: [...salesKey, "commissions"],
     initialPageParam: undefined as number | undefined,
     queryFn: ({ pageParam }) =>
-      unwrap(
+      unwrapList<CommissionsOut>(
         api.GET("/api/admin/my/commissions", {
           params: { query: { limit: 20, ...(pageParam ? { before: pageParam } : {}) } },
         }),
@@ -74,7 +80,14 @@ function Commissions() {
     getNextPageParam: (last) => last.next_before ?? undefined,
   });
   return (
-    <Card title={t("sales.lines")}>
+    <Card
+      title={t("sales.lines")}
+      extra={
+        <Button href={csvAddress("/api/admin/my/commissions", {})} download>
+          {t("action.csv")}
+        </Button>
+      }
+    >
       <Table
         rowKey="id"
         size="small"

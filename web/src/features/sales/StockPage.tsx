@@ -62,6 +62,7 @@ export function StockPage() {
     },
     {
       key: "created",
+      sort: "time",
       title: t("sales.created"),
       hidden: true,
       render: (one) => moment(one.created_at, i18n.language),

@@ -88,6 +88,7 @@ export function SerialsPage() {
     },
     {
       key: "created",
+      sort: "time",
       title: t("admin:serials.created"),
       render: (one) => moment(one.created_at, i18n.language),
     },

@@ -26,7 +26,7 @@ export const SERVER_STATES = [
 export function ServersPage() {
   const { t, i18n } = useTranslation(["app", "admin"]);
   const list = useListState(50);
-  const asked = list.asked(["search", "status", "region", "sort"]);
+  const asked = list.asked(["search", "status", "region"]);
   const query = useListQuery(["servers", asked], async () => {
     const found = await unwrapList<ServersOut>(
       api.GET("/api/server/list", { params: { query: asked as never } }),

@@ -2,13 +2,13 @@ import { Link } from "@tanstack/react-router";
 import { Alert, Button, Form, Input, InputNumber, Modal } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
-import type { UpgradePart } from "@/api/schema";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { UpgradePart, UpgradesOut } from "@/api/schema";
 import { moment } from "@/shared/format/format";
 import { errorText } from "@/shared/i18n";
 import { useAct, useAsk } from "@/shared/ui/act";
 import { type Column, DataTable } from "@/shared/ui/DataTable";
-import { useListQuery, useListState } from "@/shared/ui/list";
+import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { stageTone, upgradeTone } from "@/shared/ui/tones";
 
@@ -22,7 +22,7 @@ export function UpgradesPage() {
   const list = useListState();
   const asked = list.asked([]);
   const query = useListQuery(["upgrades", asked], async () => {
-    const found = await unwrap(
+    const found = await unwrapList<UpgradesOut>(
       api.GET("/api/server/upgrade", { params: { query: asked as never } }),
     );
     return { rows: found.upgrades, next: found.next_before };
@@ -42,6 +42,7 @@ export function UpgradesPage() {
   const columns: Column<UpgradePart>[] = [
     {
       key: "created",
+      sort: "time",
       title: t("admin:upgrades.created"),
       render: (one) => moment(one.created_at, i18n.language),
     },
@@ -122,6 +123,7 @@ export function UpgradesPage() {
       <section className="card">
         <DataTable
           name="upgrades"
+          csv={csvAddress("/api/server/upgrade", asked)}
           list={list}
           columns={columns}
           query={query}

@@ -3,10 +3,12 @@ import { Link } from "@tanstack/react-router";
 import { Button } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, unwrap } from "@/api/client";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { StatementOut } from "@/api/schema";
 import { useMe } from "@/shared/auth/useMe";
 import { yuan } from "@/shared/format/format";
 import { Loaded } from "@/shared/ui/Loaded";
+import { csvAddress } from "@/shared/ui/list";
 import { Movements } from "@/shared/ui/Movements";
 import { Card, Facts } from "@/shared/ui/Page";
 import { Reasoned } from "@/shared/ui/Reasoned";
@@ -24,7 +26,7 @@ export function Money({ userId }: { userId: number }) {
   const statement = useInfiniteQuery({
     queryKey: ["users", "statement", userId],
     queryFn: ({ pageParam }) =>
-      unwrap(
+      unwrapList<StatementOut>(
         api.GET("/api/finance/wallets/{user_id}/statement", {
           params: { path, query: { before: pageParam, limit: 20 } },
         }),
@@ -36,9 +38,14 @@ export function Money({ userId }: { userId: number }) {
     <Card
       title={t("admin:money.title")}
       extra={
-        <Link to="/admin/finance" search={{ tab: "orders", user_id: String(userId) }}>
-          {t("admin:finance.orders")}
-        </Link>
+        <>
+          <Link to="/admin/finance" search={{ tab: "orders", user_id: String(userId) }}>
+            {t("admin:finance.orders")}
+          </Link>
+          <Button href={csvAddress(`/api/finance/wallets/${userId}/statement`, {})} download>
+            {t("action.csv")}
+          </Button>
+        </>
       }
     >
       <Loaded query={wallet}>

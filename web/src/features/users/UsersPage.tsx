@@ -26,7 +26,7 @@ export function UsersPage() {
   const admins = useQuery({ ...adminsQuery, enabled: useRights().mayAll("users.read") });
   const [chosen, setChosen] = useState<number[]>([]);
   const [isGiving, setGiving] = useState(false);
-  const asked = list.asked(["search", "role", "status", "manager_id", "sort"]);
+  const asked = list.asked(["search", "role", "status", "manager_id"]);
   const query = useListQuery(["users", asked], async () => {
     const found = await unwrapList<UsersOut>(
       api.GET("/api/user/list", { params: { query: asked as never } }),
@@ -67,6 +67,7 @@ export function UsersPage() {
     },
     {
       key: "created",
+      sort: "time",
       title: t("admin:users.created"),
       render: (one) => moment(one.created_at, i18n.language),
     },

@@ -2,7 +2,8 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Form, Input, Modal } from "antd";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, errorOf, PAGE_HEADERS, unwrap } from "@/api/client";
+import { api, errorOf, unwrap } from "@/api/client";
+import { pageHeaders } from "@/api/early";
 import type { Method, OrderOut } from "@/api/schema";
 import { moment, yuan } from "@/shared/format/format";
 import { errorText, word } from "@/shared/i18n";
@@ -207,7 +208,7 @@ function Transfer({ order }: { order: OrderOut }) {
       const answer = await fetch(`/api/finance/orders/${order.id}/receipt`, {
         method: "POST",
         body,
-        headers: PAGE_HEADERS,
+        headers: pageHeaders(),
       });
       if (!answer.ok) throw errorOf(answer.status, await answer.json().catch(() => null));
     },

@@ -9,6 +9,7 @@ import { word } from "@/shared/i18n";
 import { homeQuery } from "@/shared/live/keys";
 import { useAct } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
+import { csvAddress } from "@/shared/ui/list";
 import { Movements } from "@/shared/ui/Movements";
 import { Blank, Card, Page, State } from "@/shared/ui/Page";
 import { Rentals } from "@/shared/ui/Rentals";
@@ -158,7 +159,14 @@ function Statement() {
   const query = useInfiniteQuery(statementQuery);
   const rows = query.data?.pages.flatMap((page) => page.movements) ?? [];
   return (
-    <Card title={t("wallet.statement")}>
+    <Card
+      title={t("wallet.statement")}
+      extra={
+        <Button href={csvAddress("/api/finance/wallet/statement", {})} download>
+          {t("action.csv")}
+        </Button>
+      }
+    >
       <Movements rows={rows} isLoading={query.isPending} />
       {query.hasNextPage && (
         <Button onClick={() => query.fetchNextPage()}>{t("action.more")}</Button>

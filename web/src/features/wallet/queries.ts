@@ -1,5 +1,6 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, unwrap } from "@/api/client";
+import { api, unwrap, unwrapList } from "@/api/client";
+import type { StatementOut } from "@/api/schema";
 
 export const walletKey = ["wallet"] as const;
 
@@ -30,7 +31,7 @@ export const ordersQuery = infiniteQueryOptions({
 export const statementQuery = infiniteQueryOptions({
   queryKey: [...walletKey, "statement"],
   queryFn: ({ pageParam }) =>
-    unwrap(
+    unwrapList<StatementOut>(
       api.GET("/api/finance/wallet/statement", {
         params: { query: { before: pageParam, limit: 20 } },
       }),

@@ -2,29 +2,18 @@ import i18next, { type TFunction } from "i18next";
 import { initReactI18next } from "react-i18next";
 import { ApiError } from "@/api/client";
 import { moment, yuan } from "@/shared/format/format";
+import { keep, type Language, preferred, texts } from "./language";
 
-export type Language = "zh-CN" | "en";
-export const LANGUAGES: Language[] = ["zh-CN", "en"];
-const KEPT = "derpman.language";
+export { LANGUAGES, type Language, preferred } from "./language";
 
-const common = { "zh-CN": () => import("./zh-CN"), en: () => import("./en") };
-const staff = { "zh-CN": () => import("./zh-CN/admin"), en: () => import("./en/admin") };
 let withStaff = false;
-
-/** Returns the language somebody chose here, else his browser's, else Chinese. */
-export function preferred(): Language {
-  const kept = localStorage.getItem(KEPT);
-  if (kept === "zh-CN" || kept === "en") return kept;
-  return navigator.language.toLowerCase().startsWith("zh") || !navigator.language ? "zh-CN" : "en";
-}
 
 async function load(language: Language): Promise<void> {
   if (!i18next.hasResourceBundle(language, "app")) {
-    const texts = (await common[language]()).default;
-    i18next.addResourceBundle(language, "app", texts);
+    i18next.addResourceBundle(language, "app", (await texts.common[language]()).default);
   }
   if (withStaff && !i18next.hasResourceBundle(language, "admin")) {
-    i18next.addResourceBundle(language, "admin", (await staff[language]()).default);
+    i18next.addResourceBundle(language, "admin", (await texts.staff[language]()).default);
   }
 }
 
@@ -48,7 +37,7 @@ export async function startLanguage(): Promise<void> {
 /** Shows everything in another language, and keeps that choice in this browser. */
 export async function choose(language: Language): Promise<void> {
   await load(language);
-  localStorage.setItem(KEPT, language);
+  keep(language);
   document.documentElement.lang = language;
   await i18next.changeLanguage(language);
 }

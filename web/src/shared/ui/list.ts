@@ -13,7 +13,7 @@ export interface ListState {
   previous(): void;
   page: number;
   limit: number;
-  /** The filters with these names and the page, as the API asks for them. */
+  /** The filters with these names, the order and the page, as the API asks for them. */
   asked(names: readonly string[]): Record<string, string>;
 }
 
@@ -34,7 +34,7 @@ export function useListState(defaultLimit = 20): ListState {
     next: (before) => go({ ...search, [PAGES]: [...trail, String(before)].join(",") }),
     previous: () => go({ ...search, [PAGES]: trail.slice(0, -1).join(",") }),
     asked: (names) => {
-      const wanted: ListSearch = { limit: String(limit), before: trail.at(-1) };
+      const wanted: ListSearch = { limit: String(limit), before: trail.at(-1), sort: search.sort };
       for (const name of names) wanted[name] = search[name];
       return clean(wanted);
     },

@@ -2,7 +2,7 @@ import { App, ConfigProvider, theme as design } from "antd";
 import type { Locale } from "antd/es/locale";
 import { createContext, type ReactNode, use, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { Language } from "@/shared/i18n";
+import { type Language, texts } from "@/shared/i18n/language";
 import { nonce } from "./nonce";
 
 export type Appearance = "light" | "dark" | "system";
@@ -55,14 +55,9 @@ export function useAppearance() {
   return use(Chosen);
 }
 
-const locales = {
-  "zh-CN": () => import("antd/locale/zh_CN"),
-  en: () => import("antd/locale/en_US"),
-};
-
 /** Loads the words of antd's own parts: given to the first render, nothing is rendered twice. */
 export async function localeOf(language: Language): Promise<Locale> {
-  return (await locales[language]()).default;
+  return (await texts.parts[language]()).default;
 }
 
 function kept(): Appearance {
