@@ -12,7 +12,7 @@ const STARTS = [
   "node_modules/antd/locale/zh_CN.js",
   "src/app/Door.tsx",
   "src/features/door/LoginPage.tsx",
-  "src/app/Shell.tsx",
+  "frame",
   "src/features/home/HomePage.tsx",
 ];
 
@@ -23,7 +23,7 @@ if (!existsSync("dist/.vite/manifest.json")) {
 const manifest = JSON.parse(readFileSync("dist/.vite/manifest.json", "utf8"));
 const files = new Set(["index.html"]);
 function add(name) {
-  const entry = manifest[name];
+  const entry = manifest[name] ?? Object.values(manifest).find((one) => one.name === name);
   if (!entry) throw new Error(`${name} is not in the manifest: a chunk was renamed or merged`);
   if (files.has(entry.file)) return;
   files.add(entry.file);
