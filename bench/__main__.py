@@ -14,6 +14,7 @@ from bench import (
     money,
     monitoring,
     paint,
+    requests,
     throughput,
 )
 from bench._bench import Bench, machine
@@ -29,6 +30,7 @@ MEASUREMENTS = {
     "metering": metering.measure,
     "money": money.measure,
     "monitoring": monitoring.measure,
+    "requests": requests.measure,
     "paint": paint.measure,
 }
 SKIPPED = 77

@@ -10,30 +10,28 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Table, event, func, insert, literal, select, update
+from sqlalchemy import event, update
 
 from bench._bench import Bench
 from bench._ground import Ground
+from bench._people import BLOCK, put, put_users
 from derpman.acl.models import AclVersion
 from derpman.acl.states import AclStatus
 from derpman.containers.models import Placement, PortClaim, UserServer
 from derpman.containers.states import Observed, Wanted
 from derpman.finance import service as finance
-from derpman.finance.models import OverQuota
 from derpman.kit.clock import Clock, utc_now
-from derpman.kit.db import Base, engine_for
+from derpman.kit.db import engine_for
 from derpman.kit.secrets import Vault
 from derpman.kit.wake import LocalWake
-from derpman.kit.work import Role, UnitOfWork
+from derpman.kit.work import UnitOfWork
 from derpman.migrations import upgrade
 from derpman.rentals import queries
 from derpman.rentals.models import Rental
-from derpman.rentals.states import RentalStatus
 from derpman.servers.models import AtMargin, Server, ServerLink, Transport
 from derpman.servers.states import ServerStatus
 from derpman.settings import Settings
 from derpman.users.models import User
-from derpman.users.states import UserStatus
 from derpman.wiring import System
 from derpman.worker import celery_app
 from tests.system.services import MariaDB
@@ -41,8 +39,6 @@ from tests.system.services import MariaDB
 USERS = 1_000_000
 DUE = 1000
 SERVERS = 30
-BLOCK = 1000
-"""So many users are written; the others are copies of them, made by the database."""
 PRODUCTION = ("innodb_buffer_pool_size=536870912", "innodb_log_file_size=268435456")
 
 
@@ -113,61 +109,18 @@ def _memory_mb() -> float:
 def _fill(system: System, users: int, due: int) -> None:
     edge = system.edge()
     edge(_put_servers)
-    edge(_put_block)
-    have = BLOCK
-    while have < users:
-        edge(_copy, have, min(have, users - have))
-        have = min(2 * have, users)
+    put_users(edge, users)
     for first in range(1, due + 1, 200):
         edge(_put_due, range(first, min(first + 200, due + 1)), users // due)
 
 
-def _put(work: UnitOfWork, table: type[Base], rows: list[dict[str, Any]]) -> None:
-    assert isinstance(table.__table__, Table)
-    work.session.execute(insert(table), rows)
-
-
 def _put_servers(work: UnitOfWork) -> None:
-    _put(work, Server, [_server(number, work.now) for number in range(1, SERVERS + 1)])
-    _put(
+    put(work, Server, [_server(number, work.now) for number in range(1, SERVERS + 1)])
+    put(
         work,
         ServerLink,
         [{"server_id": number, "applied_generation": 0} for number in range(1, SERVERS + 1)],
     )
-
-
-def _put_block(work: UnitOfWork) -> None:
-    """Customers whose rentals run for a long time yet."""
-    plan = finance.plan_of_days(work, 30)
-    ends = work.now + timedelta(days=60)
-    _put(work, User, [_user(number, ends, work.now) for number in range(1, BLOCK + 1)])
-    _put(work, Rental, [_rental(number, plan.id, ends, work.now) for number in range(1, BLOCK + 1)])
-
-
-def _copy(work: UnitOfWork, by: int, count: int) -> None:
-    """Copy the first users and their rentals, with ids that are `by` higher."""
-    name = func.concat("user", User.id + by)
-    changed: dict[str, Any] = {
-        "id": User.id + by,
-        "username": name,
-        "username_key": name,
-        "email": func.concat(name, "@example.com"),
-        "email_key": func.concat(name, "@example.com"),
-    }
-    _copy_rows(work, User, changed, count)
-    changed = {
-        "id": Rental.id + by,
-        "user_id": Rental.user_id + by,
-        "open_user_id": Rental.open_user_id + by,
-    }
-    _copy_rows(work, Rental, changed, count)
-
-
-def _copy_rows(work: UnitOfWork, table: type[Any], changed: dict[str, Any], count: int) -> None:
-    names = [column.name for column in table.__table__.columns]
-    values = [changed.get(name, table.__table__.c[name]) for name in names]
-    rows = select(*values).where(table.id <= literal(count))
-    work.session.execute(insert(table.__table__).from_select(names, rows))
 
 
 def _put_due(work: UnitOfWork, numbers: range, apart: int) -> None:
@@ -181,8 +134,8 @@ def _put_due(work: UnitOfWork, numbers: range, apart: int) -> None:
         for number in numbers
         for slot in (1, 2, 3)
     ]
-    _put(work, Placement, placements)
-    _put(
+    put(work, Placement, placements)
+    put(
         work,
         PortClaim,
         [
@@ -190,7 +143,7 @@ def _put_due(work: UnitOfWork, numbers: range, apart: int) -> None:
             for one in placements
         ],
     )
-    _put(
+    put(
         work,
         UserServer,
         [
@@ -198,47 +151,7 @@ def _put_due(work: UnitOfWork, numbers: range, apart: int) -> None:
             for one in placements
         ],
     )
-    _put(work, AclVersion, [_version(id_, work.now) for id_ in ids])
-
-
-def _user(number: int, ends: datetime, now: datetime) -> dict[str, Any]:
-    name = f"user{number}"
-    return {
-        "id": number,
-        "username": name,
-        "username_key": name,
-        "email": f"{name}@example.com",
-        "email_key": f"{name}@example.com",
-        "password": "-",
-        "role": Role.USER,
-        "status": UserStatus.ACTIVE,
-        "locale": "en",
-        "rental_expiry": ends,
-        "created_at": now,
-        "version": 1,
-    }
-
-
-def _rental(number: int, plan_id: int, ends: datetime, now: datetime) -> dict[str, Any]:
-    return {
-        "id": number,
-        "user_id": number,
-        "open_user_id": number,
-        "plan_id": plan_id,
-        "status": RentalStatus.ACTIVE,
-        "started_at": now,
-        "expires_at": ends,
-        "region_base": 931,
-        "traffic_bytes": 10**11,
-        "rate_bytes_per_second": 0,
-        "device_limit": 5,
-        "over_quota": OverQuota.STOP,
-        "throttle_bytes_per_second": 0,
-        "period": 1,
-        "period_from": now,
-        "next_notice_at": ends - timedelta(days=7),
-        "version": 1,
-    }
+    put(work, AclVersion, [_version(id_, work.now) for id_ in ids])
 
 
 def _server(number: int, now: datetime) -> dict[str, Any]:

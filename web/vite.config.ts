@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { antdStyles } from "./antdStyles";
 
 const FIRST = {
   name: "first",
@@ -24,7 +25,7 @@ const FRAME = {
 };
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), antdStyles()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {
     manifest: true,

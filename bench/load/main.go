@@ -1,4 +1,4 @@
-// Command load puts load on a node or a relay and measures what comes back.
+// Command load puts load on a node, a relay or an API and measures what comes back.
 // Its wish is one JSON object on standard input, its result one on standard
 // output.
 package main
@@ -22,7 +22,7 @@ func run() error {
 		return http.ListenAndServe(os.Args[2], http.HandlerFunc(answer))
 	}
 	if len(os.Args) != 2 {
-		return fmt.Errorf("usage: load ask | relay | answer ADDRESS")
+		return fmt.Errorf("usage: load ask | flood | relay | answer ADDRESS")
 	}
 	wish := json.NewDecoder(os.Stdin)
 	wish.DisallowUnknownFields()
@@ -35,6 +35,11 @@ func run() error {
 		var w askWish
 		if err = wish.Decode(&w); err == nil {
 			result, err = ask(w)
+		}
+	case "flood":
+		var w floodWish
+		if err = wish.Decode(&w); err == nil {
+			result, err = flood(w)
 		}
 	case "relay":
 		var w relayWish

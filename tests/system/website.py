@@ -25,6 +25,7 @@ from pathlib import Path
 import httpx2 as httpx
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.system.binaries import build
 from tests.system.fleet import Fleet
 from tests.system.processes import ROOT, Impossible, Process, spawn, wait_until
 from tests.system.services import HOST, free_port
@@ -122,6 +123,7 @@ def website(**more: str) -> Generator[dict[str, str]]:
 
 def main() -> int:
     """Run the command of the arguments beside a site."""
+    build()  # the stories' Tailscale client: minutes the first time, which no page waits for
     with ExitStack() as stack:
         known = stack.enter_context(website()) | _servers(stack)
         return subprocess.run(sys.argv[1:], env=os.environ | known, check=False).returncode

@@ -9,12 +9,18 @@ const FIRST: Record<string, [page: () => Promise<unknown>, ...asks: string[]]> =
   "/": [() => import("./features/home/HomePage"), "/api/user/home"],
   "/devices": [() => import("./features/devices/DevicesPage"), "/api/user/home"],
   "/admin": [() => import("./features/overview/OverviewPage")],
+  "/admin/users": [() => import("./features/users/UsersPage"), "/api/user/list?limit=20"],
+  "/sales": [
+    () => import("./features/sales/SalesPage"),
+    "/api/admin/my/summary",
+    "/api/admin/my/applications?limit=20",
+  ],
 };
 const path = location.pathname.replace(/(.)\/$/, "$1");
 const language = preferred();
 const program = import("./app/start");
 const [page, ...asks] = FIRST[path] ?? [];
-for (const one of ["/api/user/me", ...asks]) askEarly(one);
+for (const one of ["/api/user/me", ...(location.search ? [] : asks)]) askEarly(one);
 void texts.common[language]();
 void texts.parts[language]();
 if (path.startsWith("/admin")) void texts.staff[language]();

@@ -22,7 +22,7 @@ export function Shell() {
   const { data: me } = useQuery(meQuery);
   const client = useQueryClient();
   const router = useRouter();
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState<boolean | null>(null); // null: never yet, so not drawn
   const main = useRef<HTMLElement>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
   const staff = isStaff(me);
@@ -33,7 +33,7 @@ export function Shell() {
     client.invalidateQueries({ queryKey: meQuery.queryKey }),
   );
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page is what it waits for
-  useEffect(() => setOpen(false), [path]);
+  useEffect(() => setOpen((was) => was && false), [path]);
 
   const logOut = async () => {
     await unwrap(api.POST("/api/user/logout")).catch(() => undefined);
@@ -63,7 +63,7 @@ export function Shell() {
             type="text"
             icon={<MenuOutlined />}
             aria-label={t("nav.open")}
-            aria-expanded={open}
+            aria-expanded={open === true}
             onClick={() => setOpen(true)}
           />
           <span className="grow" role="status">
@@ -85,16 +85,18 @@ export function Shell() {
         </main>
       </div>
       <Prover />
-      <Drawer
-        open={open}
-        onClose={() => setOpen(false)}
-        placement="left"
-        size={280}
-        title={t("brand")}
-        aria-label={t("nav.label")}
-      >
-        <Menu me={me} label={t("nav.label")} />
-      </Drawer>
+      {open !== null && (
+        <Drawer
+          open={open}
+          onClose={() => setOpen(false)}
+          placement="left"
+          size={280}
+          title={t("brand")}
+          aria-label={t("nav.label")}
+        >
+          <Menu me={me} label={t("nav.label")} />
+        </Drawer>
+      )}
     </div>
   );
 }

@@ -7,6 +7,7 @@ import {
   Outlet,
   redirect,
 } from "@tanstack/react-router";
+import { summaryQuery } from "@/features/sales/queries";
 import { isStaff, meQuery } from "@/shared/auth/session";
 import { loadStaffTexts } from "@/shared/i18n";
 import { homeQuery } from "@/shared/live/keys";
@@ -146,16 +147,18 @@ const distributor = createRoute({
 const selling = <Path extends string>(
   path: Path,
   component: Parameters<typeof lazyRouteComponent>,
+  loader?: () => Promise<void>,
 ) =>
   createRoute({
     getParentRoute: () => distributor,
     path,
     validateSearch: plain,
+    ...(loader ? { loader } : {}),
     component: lazyRouteComponent(...component),
   });
 
 const salesPages = [
-  selling("/", [() => import("@/features/sales/SalesPage"), "SalesPage"]),
+  selling("/", [() => import("@/features/sales/SalesPage"), "SalesPage"], ready(summaryQuery)),
   selling("/stock", [() => import("@/features/sales/StockPage"), "StockPage"]),
   selling("/customers", [() => import("@/features/sales/CustomersPage"), "CustomersPage"]),
   selling("/downloads", [() => import("@/features/sales/CustomersPage"), "DownloadsPage"]),

@@ -21,22 +21,21 @@ export async function withProof<T>(call: () => Promise<T>): Promise<T> {
 
 /** Stands in the frame of every page and asks for the password when something hurts. */
 export function Prover() {
-  const { t } = useTranslation();
   const [waiting, setWaiting] = useState<Waiting | null>(null);
-  const [refused, setRefused] = useState<unknown>(null);
-  const [busy, setBusy] = useState(false);
-  const [form] = Form.useForm<{ password: string; code?: string }>();
   useEffect(() => {
     show = setWaiting;
     return () => {
       show = null;
     };
   }, []);
-  const close = () => {
-    setWaiting(null);
-    setRefused(null);
-    form.resetFields();
-  };
+  return waiting && <Question waiting={waiting} close={() => setWaiting(null)} />;
+}
+
+function Question({ waiting, close }: { waiting: Waiting; close: () => void }) {
+  const { t } = useTranslation();
+  const [refused, setRefused] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+  const [form] = Form.useForm<{ password: string; code?: string }>();
   const prove = async (typed: { password: string; code?: string }) => {
     setBusy(true);
     try {
@@ -45,11 +44,10 @@ export function Prover() {
           body: { password: typed.password, code: typed.code?.trim() || null },
         }),
       );
-      waiting?.resolve();
+      waiting.resolve();
       close();
     } catch (error) {
       setRefused(error);
-    } finally {
       setBusy(false);
     }
   };
@@ -57,14 +55,14 @@ export function Prover() {
     refused instanceof ApiError && /second_factor/.test(refused.code) ? refused : null;
   return (
     <Modal
-      open={waiting !== null}
+      open
       title={t("proof.title")}
       okText={t("action.confirm")}
       cancelText={t("action.cancel")}
       confirmLoading={busy}
       onOk={() => form.submit()}
       onCancel={() => {
-        waiting?.reject(null);
+        waiting.reject(null);
         close();
       }}
       zIndex={1200}

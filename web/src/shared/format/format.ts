@@ -84,7 +84,8 @@ export function rate(bytesPerSecond: number | null | undefined): string {
 export function yuan(fen: number | null | undefined): string {
   if (fen == null) return "—";
   const sign = fen < 0 ? "-" : "";
-  return `${sign}¥${(Math.abs(fen) / 100).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  const [whole = "", part] = (Math.abs(fen) / 100).toFixed(2).split(".");
+  return `${sign}¥${whole.replace(/\B(?=(\d{3})+$)/g, ",")}.${part}`;
 }
 
 /** Whole days until an instant, never below zero. */
