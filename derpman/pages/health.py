@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import redis
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from derpman.kit import revisions
 from derpman.kit.errors import Unavailable
-from derpman.migrations import config_for
 
 REDIS_SECONDS = 2
 
@@ -36,7 +34,6 @@ class Readiness:
                 redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
             )
         )
-        self._older: frozenset[str] | None = None
 
     def check(self) -> None:
         """Raise NotReady, naming what is missing."""
@@ -47,18 +44,11 @@ class Readiness:
     def _database(self) -> list[str]:
         try:
             with self._engine.execution_options(reading=True).connect() as connection:
-                at = MigrationContext.configure(connection).get_current_revision()
+                connection.execute(text("SELECT 1"))
+                at = _revision(connection)
         except (SQLAlchemyError, OSError):
             return ["database"]
-        return ["migrations"] if at is None or at in self._behind() else []
-
-    def _behind(self) -> frozenset[str]:
-        if self._older is None:
-            script = ScriptDirectory.from_config(config_for(self._engine))
-            head = script.get_current_head()
-            every = {one.revision for one in script.walk_revisions()}
-            self._older = frozenset(every - {head})
-        return self._older
+        return ["migrations"] if at is None or at in revisions.known()[:-1] else []
 
     def _broker(self) -> list[str]:
         if self._redis is None:
@@ -68,3 +58,13 @@ class Readiness:
         except redis.RedisError:
             return ["redis"]
         return []
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the form of a database that answers; None when it is empty."""
+    try:
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        return None

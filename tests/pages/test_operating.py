@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -18,9 +20,13 @@ from sqlalchemy import text, update
 from derpman.alerts import service as alerts
 from derpman.alerts.models import Severity
 from derpman.api import create_app
+from derpman.kit import revisions
+from derpman.kit.db import engine_for
 from derpman.kit.work import Edge, UnitOfWork
+from derpman.migrations import config_for
 from derpman.monitoring import measuring
 from derpman.pages import metrics
+from derpman.pages.health import NotReady, Readiness
 from derpman.pages.metrics import Installation
 from derpman.servers.models import ServerLink
 from derpman.wiring import System
@@ -175,6 +181,19 @@ def test_a_process_is_ready_while_database_and_migrations_are_there(
         assert client.get("/healthz").status_code == 200
     set_version("9999")  # an upgrade is under way: the newer form is no fault of ours
     assert client.get("/readyz").status_code == 200
+
+
+def test_the_revisions_it_knows_are_those_of_the_migrations(system: System) -> None:
+    script = ScriptDirectory.from_config(config_for(system.engine))
+    every = [one.revision for one in script.walk_revisions()]
+    assert list(revisions.known()) == every[::-1]
+
+
+def test_an_empty_database_lacks_its_migrations(tmp_path: Path) -> None:
+    engine = engine_for(f"sqlite:///{tmp_path / 'empty.sqlite'}")
+    with pytest.raises(NotReady) as refused:
+        Readiness(engine, None).check()
+    assert refused.value.params == {"missing": "migrations"}
 
 
 def test_a_process_without_its_redis_or_database_says_so(system: System) -> None:

@@ -32,7 +32,7 @@ def test_staff_list_and_search(
     person("Carla")
     person("a%b".replace("%", "_"))
     assert names(client, root) == ["a_b", "Carla", "rita", "eve", "carl", "root_"]
-    assert names(client, root, search="CAR") == ["Carla", "carl"]
+    assert names(client, root, search="CAR") == ["carl", "Carla"]
     assert names(client, root, search="carl@") == ["carl"]
     assert names(client, root, search="a_") == ["a_b"]
     assert names(client, root, search="%") == []
