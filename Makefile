@@ -64,10 +64,11 @@ test-go: ready ## the node's tests, with real derper and, as root, a private doc
 	DERPMAN_DERPER=$(CURDIR)/build/derper $(beside_dockerd) tools/go -C node test -count=1 -p 1 ./...
 
 .PHONY: test-web
-test-web: ready ## the web pages in a real browser against the demo: stories, pictures, axe
+test-web: ready ## the web pages in a real browser: stories, pictures, axe, a large installation
 	@tools/setup.sh node debian
 	@WEB=needed tools/setup.sh web
 	@$(bin)/python -m tests.system.website npm --prefix web run --silent e2e
+	@$(bin)/python -m tests.system.crowded npm --prefix web run --silent e2e -- tests/crowded.spec.ts
 
 .PHONY: test-system
 test-system: ready ## tests on the fleet: real servers, relays, clients and services (root)

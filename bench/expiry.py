@@ -14,7 +14,6 @@ from sqlalchemy import event, update
 
 from bench._bench import Bench
 from bench._ground import Ground
-from bench._people import BLOCK, put, put_users
 from derpman.acl.models import AclVersion
 from derpman.acl.states import AclStatus
 from derpman.containers.models import Placement, PortClaim, UserServer
@@ -34,6 +33,7 @@ from derpman.settings import Settings
 from derpman.users.models import User
 from derpman.wiring import System
 from derpman.worker import celery_app
+from tests.system.people import BLOCK, put, put_users
 from tests.system.services import MariaDB
 
 USERS = 1_000_000

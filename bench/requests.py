@@ -18,13 +18,13 @@ from starlette.testclient import TestClient
 
 from bench._bench import LOAD, Bench, build_load, result_of
 from bench._ground import Ground
-from bench._people import BLOCK, put_users
 from bench.expiry import PRODUCTION
 from derpman.access import service as access
 from derpman.api import create_app
 from derpman.kit.work import Role, UnitOfWork
 from derpman.users import service as users
 from tests.drills._races import Installation
+from tests.system.people import BLOCK, put_users
 from tests.system.processes import Process, spawn, wait_until
 from tests.system.services import MariaDB, Redis, free_port
 

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import type { ReactElement } from "react";
 import type { Plugin } from "vite";
-import { DARK, LIGHT } from "./src/shared/ui/tokens";
+import { DARK, LIGHT } from "./src/shared/ui/tokens.ts";
 
 const NAME = "virtual:antd.css";
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
-import { antdStyles } from "./antdStyles";
+import { antdStyles } from "./antdStyles.ts";
 
 const FIRST = {
   name: "first",

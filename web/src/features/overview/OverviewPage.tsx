@@ -3,6 +3,7 @@ import { Link, Navigate } from "@tanstack/react-router";
 import { Table } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import type { RegionOut } from "@/api/schema";
 import { useRights } from "@/shared/auth/rights";
 import { bytes, rate, relative } from "@/shared/format/format";
 import { overviewQuery } from "@/shared/live/keys";
@@ -127,9 +128,9 @@ export function OverviewPage() {
                 <Table
                   rowKey="region"
                   size="small"
-                  pagination={false}
+                  pagination={{ pageSize: 20, hideOnSinglePage: true, showSizeChanger: false }}
                   scroll={{ x: "max-content" }}
-                  dataSource={seen.regions}
+                  dataSource={troubledFirst(seen.regions)}
                   locale={{
                     emptyText: (
                       <Blank
@@ -205,5 +206,12 @@ function Figure(props: {
       <div className="figure-value">{props.value}</div>
       <div className="row small">{props.children}</div>
     </section>
+  );
+}
+
+/** Regions that lack a server come first, else their order stays. */
+function troubledFirst(regions: RegionOut[]): RegionOut[] {
+  return regions.toSorted(
+    (one, other) => Number(one.healthy === one.servers) - Number(other.healthy === other.servers),
   );
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, func, insert, literal, select
+from sqlalchemy import String, Table, cast, insert, literal, select
 
 from derpman.finance import service as finance
 from derpman.finance.models import OverQuota
@@ -40,18 +40,22 @@ def _put_block(work: UnitOfWork) -> None:
     plan = finance.plan_of_days(work, 30)
     ends = work.now + timedelta(days=60)
     put(work, User, [_user(number, ends, work.now) for number in range(1, BLOCK + 1)])
-    put(work, Rental, [_rental(number, plan.id, ends, work.now) for number in range(1, BLOCK + 1)])
+    put(
+        work,
+        Rental,
+        [rental_row(number, plan.id, ends, work.now) for number in range(1, BLOCK + 1)],
+    )
 
 
 def _copy(work: UnitOfWork, by: int, count: int) -> None:
     """Copy the first users and their rentals, with ids that are `by` higher."""
-    name = func.concat("user", User.id + by)
+    name = literal("user") + cast(User.id + by, String(20))
     changed: dict[str, Any] = {
         "id": User.id + by,
         "username": name,
         "username_key": name,
-        "email": func.concat(name, "@example.com"),
-        "email_key": func.concat(name, "@example.com"),
+        "email": name + "@example.com",
+        "email_key": name + "@example.com",
     }
     _copy_rows(work, User, changed, count)
     changed = {
@@ -87,7 +91,7 @@ def _user(number: int, ends: datetime, now: datetime) -> dict[str, Any]:
     }
 
 
-def _rental(number: int, plan_id: int, ends: datetime, now: datetime) -> dict[str, Any]:
+def rental_row(number: int, plan_id: int, ends: datetime, now: datetime) -> dict[str, Any]:
     return {
         "id": number,
         "user_id": number,
