@@ -18,10 +18,11 @@ export function askEarly(path: string): void {
   asked.set(path, answer);
 }
 
-/** Fetches, or takes what was asked for early; an answer is given once, and never to a change. */
+/** Fetches, or takes what was asked for early: once, and not after anything was changed. */
 export function fetchOnce(request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
-  const early = request.method === "GET" ? asked.get(pathname + search) : undefined;
+  if (request.method !== "GET") asked.clear(); // a log-in above all: they were a visitor's answers
+  const early = asked.get(pathname + search);
   if (early) {
     asked.delete(pathname + search);
     return early;
