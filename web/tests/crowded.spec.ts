@@ -92,7 +92,7 @@ test("a customer of ten years reads his pages", async ({ page }) => {
   await page.getByLabel("E-mail").fill("user1@example.com");
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Log in" }).click();
-  await expect(page.getByRole("heading", { name: "Your relays" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "My three relays" })).toBeVisible();
   const tasks: number[] = [];
   for (const path of ["/", "/devices", "/acl", "/usage", "/wallet", "/account", "/help"]) {
     await page.goto(path);
