@@ -68,7 +68,7 @@ test-web: ready ## the web pages in a real browser: stories, pictures, axe, a la
 	@tools/setup.sh node debian
 	@WEB=needed tools/setup.sh web
 	@$(bin)/python -m tests.system.website npm --prefix web run --silent e2e
-	@$(bin)/python -m tests.system.crowded npm --prefix web run --silent e2e -- tests/crowded.spec.ts
+	@$(bin)/python -m tests.system.crowded npm --prefix web run --silent e2e
 
 .PHONY: test-system
 test-system: ready ## tests on the fleet: real servers, relays, clients and services (root)

@@ -17,7 +17,6 @@ from bench._ground import Ground
 from derpman.acl.models import AclVersion
 from derpman.acl.states import AclStatus
 from derpman.containers.models import Placement, PortClaim, UserServer
-from derpman.containers.states import Observed, Wanted
 from derpman.finance import service as finance
 from derpman.kit.clock import Clock, utc_now
 from derpman.kit.db import engine_for
@@ -33,7 +32,7 @@ from derpman.settings import Settings
 from derpman.users.models import User
 from derpman.wiring import System
 from derpman.worker import celery_app
-from tests.system.people import BLOCK, put, put_users
+from tests.system.people import BLOCK, put, put_users, relay_row
 from tests.system.services import MariaDB
 
 USERS = 1_000_000
@@ -182,27 +181,9 @@ def _placement(
     number: int, user_id: int, slot: int, expires_at: datetime, now: datetime
 ) -> dict[str, Any]:
     server_id = number % SERVERS + 1
-    return {
-        "id": number,
-        "user_id": user_id,
-        "rental_id": user_id,
-        "server_id": server_id,
-        "slot": slot,
-        "generation": 1,
-        "region_id": 930 + slot,
+    return relay_row(number, user_id, server_id, slot, expires_at, now) | {
         "address": f"10.0.0.{server_id}",
         "port": 20000 + number // SERVERS,
-        "certificate": "-",
-        "private_key": "-",
-        "pin": f"{number:064x}",
-        "mesh_key": "-",
-        "expires_at": expires_at,
-        "rate_bytes_per_second": 0,
-        "throttle_bytes_per_second": 0,
-        "wanted": Wanted.RUNNING,
-        "observed": Observed.READY,
-        "restarts": 0,
-        "created_at": now,
     }
 
 

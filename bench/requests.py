@@ -193,7 +193,7 @@ def _bare(fresh: Callable[[], str], home: Path, seconds: float) -> dict[str, Flo
         },
     )
     try:
-        wait_until(lambda: "running" in process.output() or _is_up(f"{url}/nothing"), 30, "bare")
+        wait_until(lambda: _is_up(f"{url}/nothing"), 30, "the bare application answers")
         return {name: _flood(f"{url}/{name}", {}, 200, seconds) for name in ("nothing", "row")}
     finally:
         process.stop()

@@ -13,6 +13,8 @@ const FLAGS = [
 
 export default defineConfig({
   testDir: "tests",
+  // Each has an installation of its own: python -m tests.system.website and tests.system.crowded.
+  testMatch: process.env.WEB_PASSWORD ? "crowded.spec.ts" : "!(crowded).spec.ts",
   outputDir: "../build/web/results",
   reporter: [["list"]],
   workers: 2, // the stories wait for relays most of the time

@@ -24,7 +24,6 @@ from derpman.acl import derpmap
 from derpman.acl.models import AclVersion
 from derpman.acl.states import AclStatus
 from derpman.containers.models import Placement
-from derpman.containers.states import Observed, Wanted
 from derpman.finance import service as finance
 from derpman.finance.models import Method, Order, OrderKind
 from derpman.finance.states import OrderStatus
@@ -37,7 +36,7 @@ from derpman.rentals.states import RentalStatus
 from derpman.traffic.models import TrafficDay, TrafficHour
 from derpman.users.models import User
 from tests.drills._races import Installation
-from tests.system.people import put, put_users, rental_row
+from tests.system.people import put, put_users, relay_row, rental_row
 
 USERS, SERVERS, YEARS = 100_000, 300, 10
 CUSTOMER, OWNER = 1, 2
@@ -94,7 +93,10 @@ def _long_past(work: UnitOfWork, servers: list[int]) -> None:
         AclVersion,
         [_version(number, len(months), document, at) for number, at in enumerate(past)],
     )
-    put(work, Placement, [_relay(slot, servers[slot], now) for slot in (1, 2, 3)])
+    relays = [
+        relay_row(slot, CUSTOMER, servers[slot], slot, now + 60 * DAY, now) for slot in (1, 2, 3)
+    ]
+    put(work, Placement, relays)
     for table, step, count in (
         (TrafficDay, DAY, 365 * YEARS),
         (TrafficHour, timedelta(hours=1), 24 * 90),
@@ -170,31 +172,6 @@ def _version(number: int, count: int, document: str, at: datetime) -> dict[str, 
         "created_at": at,
         "expires_at": at + 32 * DAY,
         "ended_at": None if is_present else at + 32 * DAY,
-    }
-
-
-def _relay(slot: int, server_id: int, now: datetime) -> dict[str, object]:
-    return {
-        "id": slot,
-        "user_id": CUSTOMER,
-        "rental_id": CUSTOMER,
-        "server_id": server_id,
-        "slot": slot,
-        "generation": 1,
-        "region_id": 930 + slot,
-        "address": f"203.0.113.{server_id}",
-        "port": 20000,
-        "certificate": "-",
-        "private_key": "-",
-        "pin": f"{slot:064x}",
-        "mesh_key": "-",
-        "expires_at": now + 60 * DAY,
-        "rate_bytes_per_second": 0,
-        "throttle_bytes_per_second": 0,
-        "wanted": Wanted.RUNNING,
-        "observed": Observed.READY,
-        "restarts": 0,
-        "created_at": now,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import String, Table, cast, insert, literal, select
 
+from derpman.containers.states import Observed, Wanted
 from derpman.finance import service as finance
 from derpman.finance.models import OverQuota
 from derpman.kit.db import Base
@@ -92,6 +93,7 @@ def _user(number: int, ends: datetime, now: datetime) -> dict[str, Any]:
 
 
 def rental_row(number: int, plan_id: int, ends: datetime, now: datetime) -> dict[str, Any]:
+    """Return a rental that runs, of the user with the same number."""
     return {
         "id": number,
         "user_id": number,
@@ -110,4 +112,32 @@ def rental_row(number: int, plan_id: int, ends: datetime, now: datetime) -> dict
         "period_from": now,
         "next_notice_at": ends - timedelta(days=7),
         "version": 1,
+    }
+
+
+def relay_row(
+    number: int, user_id: int, server_id: int, slot: int, expires_at: datetime, now: datetime
+) -> dict[str, Any]:
+    """Return a relay that runs as wished, on the first port of its server."""
+    return {
+        "id": number,
+        "user_id": user_id,
+        "rental_id": user_id,
+        "server_id": server_id,
+        "slot": slot,
+        "generation": 1,
+        "region_id": 930 + slot,
+        "address": f"203.0.113.{server_id}",
+        "port": 20000,
+        "certificate": "-",
+        "private_key": "-",
+        "pin": f"{number:064x}",
+        "mesh_key": "-",
+        "expires_at": expires_at,
+        "rate_bytes_per_second": 0,
+        "throttle_bytes_per_second": 0,
+        "wanted": Wanted.RUNNING,
+        "observed": Observed.READY,
+        "restarts": 0,
+        "created_at": now,
     }
