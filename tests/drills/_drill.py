@@ -145,6 +145,7 @@ def _play(play: Callable[[Drill], None], drill: Drill) -> tuple[str, int]:
     except Impossible as error:
         problem, status = str(error), SKIPPED
     except Ended as error:
+        traceback.print_exc()  # what it hung in, if it was ended because it took too long
         problem, status = f"ended by {error}", 1
     except Exception as error:  # noqa: BLE001 - whatever it was, it is told and cleaned up
         traceback.print_exc()

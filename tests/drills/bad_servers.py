@@ -285,6 +285,10 @@ def _ssh_process(
             yield ssh
         finally:
             ssh.terminate()
+            # OpenSSH 9.2 misses a signal that comes just before it waits in poll(), and waits for ever.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ssh.wait(5)
+            ssh.kill()
 
 
 def sealed_key(panel: Panel, server_id: int) -> str:
