@@ -20,7 +20,7 @@ from derpman.kit.secrets import Vault
 from tests.drills._drill import Drill, program
 from tests.drills._panel import PORTS, Account, Panel, Refused, activate
 from tests.system.fleet import Fleet, Server
-from tests.system.processes import run, wait_until
+from tests.system.processes import end, run, wait_until
 
 BUDGET_S = 280
 JOB_S = 120
@@ -284,11 +284,7 @@ def _ssh_process(
         try:
             yield ssh
         finally:
-            ssh.terminate()
-            # OpenSSH 9.2 misses a signal that comes just before it waits in poll(), and waits for ever.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                ssh.wait(5)
-            ssh.kill()
+            end(ssh)
 
 
 def sealed_key(panel: Panel, server_id: int) -> str:

@@ -27,7 +27,7 @@ from tests.drills._panel import Panel
 from tests.drills._relays import snapshot
 from tests.drills.main_job import add_servers
 from tests.system.fleet import Fleet, Server
-from tests.system.processes import run, wait_until
+from tests.system.processes import end, run, wait_until
 
 BUDGET_S = 240
 USER = "derpman"
@@ -99,8 +99,7 @@ class Line:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        self._process.terminate()
-        self._process.wait(10)
+        end(self._process)
 
 
 def _read(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:
@@ -330,8 +329,7 @@ def forwarded(server: Server, options: list[str], there: str, folder: Path) -> b
                 return b"ApiVersion" in one.recv(65536)
             return False
     finally:
-        process.terminate()
-        process.wait(10)
+        end(process)
 
 
 if __name__ == "__main__":

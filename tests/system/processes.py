@@ -1,5 +1,6 @@
 """Processes of a test: started with a log of their own, ended by pid, never outliving the test."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -93,6 +94,18 @@ class Process:
         """kill -9, and wait."""
         self.signal(signal.SIGKILL)
         return self.popen.wait(10)
+
+
+def end(popen: "subprocess.Popen[bytes]") -> None:
+    """End an ssh client, by force if need be.
+
+    OpenSSH 9.2 misses a signal that comes just before it waits in poll(), and waits for ever.
+    """
+    popen.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        popen.wait(5)
+    popen.kill()
+    popen.wait(10)
 
 
 def spawn(
