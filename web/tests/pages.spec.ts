@@ -97,7 +97,7 @@ async function look(
   await page.goto(path);
   await page.locator("main h1").waitFor();
   await page.waitForFunction(
-    () => !document.querySelector(".ant-skeleton, .ant-spin-spinning"),
+    () => !document.querySelector(".ant-skeleton, .ant-spin-spinning, .table-due"),
     null,
     {
       timeout: 30_000,

@@ -178,7 +178,6 @@ function Sessions() {
         <Table
           rowKey="id"
           pagination={false}
-          scroll={{ x: "max-content" }}
           loading={query.isPending}
           dataSource={query.data ?? []}
           columns={[

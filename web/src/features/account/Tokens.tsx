@@ -40,7 +40,6 @@ export function Tokens() {
           size="small"
           pagination={false}
           loading={query.isPending}
-          scroll={{ x: "max-content" }}
           dataSource={query.data ?? []}
           locale={{ emptyText: <Blank title={t("tokens.none")} /> }}
           columns={[

@@ -123,7 +123,6 @@ function Pages<Row extends { id: number }>(props: {
         dataSource={props.rows ?? []}
         loading={query.isPending}
         pagination={false}
-        scroll={{ x: "max-content" }}
         locale={{ emptyText: <Blank title={props.none} /> }}
       />
       {query.hasNextPage && (

@@ -62,7 +62,6 @@ export function ChannelsPage() {
             <Table
               rowKey="id"
               pagination={false}
-              scroll={{ x: "max-content" }}
               dataSource={found.channels}
               locale={{ emptyText: <Blank title={t("admin:channels.none")} /> }}
               columns={[

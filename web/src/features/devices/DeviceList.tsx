@@ -160,7 +160,6 @@ export function DeviceList({ devices, limit }: { devices: DevicePart[]; limit: n
         dataSource={showRemoved ? (removed.data?.devices ?? []) : devices}
         loading={showRemoved && removed.isPending}
         pagination={false}
-        scroll={{ x: "max-content" }}
         locale={{
           emptyText: showRemoved ? (
             <Blank title={t("devices.noneRemoved")} />

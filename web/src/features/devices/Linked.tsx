@@ -117,7 +117,6 @@ export function Linked() {
         columns={columns}
         dataSource={data.devices}
         pagination={data.devices.length > 20 ? { pageSize: 20, showSizeChanger: false } : false}
-        scroll={{ x: "max-content" }}
         locale={{ emptyText: <Blank title={t("linked.none")} /> }}
       />
     </Card>

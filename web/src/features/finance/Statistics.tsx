@@ -118,7 +118,6 @@ function Lines({ lines, by }: { lines: Line[]; by: string }) {
         rowKey="key"
         size="small"
         pagination={{ pageSize: 50, hideOnSinglePage: true, showSizeChanger: false }}
-        scroll={{ x: "max-content" }}
         dataSource={lines}
         locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
         columns={[

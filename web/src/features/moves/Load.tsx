@@ -26,7 +26,6 @@ export function Load() {
             rowKey="server_id"
             size="small"
             pagination={false}
-            scroll={{ x: "max-content" }}
             dataSource={found.load_analysis}
             locale={{ emptyText: <Blank title={t("admin:load.none")} /> }}
             columns={[
@@ -121,7 +120,6 @@ export function Load() {
             rowKey="region"
             size="small"
             pagination={false}
-            scroll={{ x: "max-content" }}
             dataSource={found.regions}
             locale={{ emptyText: <Blank title={t("admin:load.none")} /> }}
             columns={[

@@ -129,7 +129,6 @@ export function OverviewPage() {
                   rowKey="region"
                   size="small"
                   pagination={{ pageSize: 20, hideOnSinglePage: true, showSizeChanger: false }}
-                  scroll={{ x: "max-content" }}
                   dataSource={troubledFirst(seen.regions)}
                   locale={{
                     emptyText: (

@@ -46,7 +46,6 @@ export function PlansPage() {
               rowKey="id"
               size="middle"
               pagination={false}
-              scroll={{ x: "max-content" }}
               dataSource={plans}
               columns={[
                 {

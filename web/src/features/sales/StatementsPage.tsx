@@ -93,7 +93,6 @@ function Commissions() {
         size="small"
         loading={query.isPending}
         pagination={false}
-        scroll={{ x: "max-content" }}
         dataSource={query.data?.pages.flatMap((page) => page.commissions) ?? []}
         locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
         columns={[

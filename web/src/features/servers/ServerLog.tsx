@@ -26,7 +26,6 @@ export function ServerLog({ id }: { id: number }) {
         size="small"
         pagination={false}
         loading={query.isPending}
-        scroll={{ x: "max-content" }}
         dataSource={query.data?.pages.flatMap((page) => page.logs) ?? []}
         locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
         columns={[

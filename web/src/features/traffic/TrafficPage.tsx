@@ -105,7 +105,6 @@ function Quarantine() {
             rowKey="id"
             size="small"
             pagination={false}
-            scroll={{ x: "max-content" }}
             dataSource={held}
             locale={{ emptyText: <Blank title={t("admin:traffic.quarantineNone")} /> }}
             columns={[

@@ -70,7 +70,6 @@ function TrafficFigures({ traffic, span }: { traffic: TrafficPart; span: Span })
           <Table
             rowKey="container_id"
             pagination={false}
-            scroll={{ x: "max-content" }}
             dataSource={traffic.relays}
             columns={[
               {
@@ -99,7 +98,6 @@ function TrafficFigures({ traffic, span }: { traffic: TrafficPart; span: Span })
         <Table
           rowKey="id"
           pagination={false}
-          scroll={{ x: "max-content" }}
           dataSource={traffic.history}
           locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
           columns={[

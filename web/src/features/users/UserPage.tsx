@@ -198,7 +198,6 @@ function Relays({ userId }: { userId: number }) {
         size="small"
         pagination={false}
         loading={query.isPending}
-        scroll={{ x: "max-content" }}
         dataSource={query.data ?? []}
         locale={{ emptyText: <Blank title={t("admin:users.noRental")} /> }}
         columns={[
@@ -269,7 +268,6 @@ function Devices({ userId }: { userId: number }) {
         size="small"
         pagination={false}
         loading={query.isPending}
-        scroll={{ x: "max-content" }}
         dataSource={query.data ?? []}
         locale={{ emptyText: <Blank title={t("admin:users.noDevices")} /> }}
         columns={[
@@ -338,7 +336,6 @@ function History({ userId }: { userId: number }) {
         size="small"
         pagination={false}
         loading={query.isPending}
-        scroll={{ x: "max-content" }}
         dataSource={query.data ?? []}
         locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
         columns={[

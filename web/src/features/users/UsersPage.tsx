@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Button } from "antd";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrapList } from "@/api/client";
 import type { UserOut, UsersOut } from "@/api/schema";
@@ -14,8 +14,8 @@ import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { userTone } from "@/shared/ui/tones";
 import { adminsQuery } from "./queries";
-import { GiveManager } from "./UserDialogs";
 
+const GiveManager = lazy(async () => ({ default: (await import("./UserDialogs")).GiveManager }));
 const STATES = ["active", "suspended", "closing", "deregistered"] as const;
 const ROLES = ["user", "distributor", "admin", "super_admin"] as const;
 
@@ -133,13 +133,15 @@ export function UsersPage() {
         />
       </section>
       {isGiving && (
-        <GiveManager
-          users={picked}
-          close={() => {
-            setGiving(false);
-            setChosen([]);
-          }}
-        />
+        <Suspense>
+          <GiveManager
+            users={picked}
+            close={() => {
+              setGiving(false);
+              setChosen([]);
+            }}
+          />
+        </Suspense>
       )}
     </Page>
   );

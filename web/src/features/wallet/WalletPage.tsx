@@ -93,7 +93,6 @@ function Orders({ show }: { show: (id: number) => void }) {
         size="middle"
         pagination={false}
         loading={query.isPending}
-        scroll={{ x: "max-content" }}
         dataSource={rows}
         locale={{ emptyText: <Blank title={t("wallet.ordersNone")} /> }}
         columns={[

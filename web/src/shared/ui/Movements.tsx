@@ -20,7 +20,6 @@ export function Movements(props: {
       size="middle"
       pagination={false}
       loading={props.isLoading}
-      scroll={{ x: "max-content" }}
       dataSource={props.rows}
       locale={{ emptyText: <Blank title={t("table.emptyAll")} /> }}
       columns={[

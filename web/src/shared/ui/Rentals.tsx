@@ -39,7 +39,6 @@ export function Rentals({ userId }: { userId?: number }) {
           size="small"
           pagination={false}
           loading={query.isPending}
-          scroll={{ x: "max-content" }}
           dataSource={query.data?.pages.flatMap((one) => one.rentals) ?? []}
           locale={{ emptyText: <Blank title={t("rentals.none")} /> }}
           columns={[
