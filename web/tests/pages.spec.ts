@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { expect, type Page, test } from "@playwright/test";
 import {
   ADMIN,
+  activateOnce,
   CUSTOMER,
   complaints,
   DISTRIBUTOR,
   logIn,
-  newSerial,
   passwordOf,
   prefer,
 } from "./site";
@@ -159,16 +159,4 @@ for (const { name, appearance, language, size } of LOOKS) {
     await visit(ADMINS, ADMIN);
     expect(faults.join("\n")).toBe("");
   });
-}
-
-async function activateOnce(page: Page): Promise<void> {
-  const home = await (await page.request.get("/api/user/home")).json();
-  if (home.rental) return;
-  const answer = await page.request.post("/api/user/activate", {
-    data: { code: await newSerial(page) },
-    headers: { "X-Derpman-Page": "1" },
-  });
-  // Another look may have been faster: what counts is that he has relays now.
-  const now = await (await page.request.get("/api/user/home")).json();
-  expect(now.rental, await answer.text()).not.toBeNull();
 }
