@@ -1,1 +1,1 @@
-"""Plans: what a rental costs and holds."""
+"""Money: plans, orders and their payment, wallets, the ledger and its check."""

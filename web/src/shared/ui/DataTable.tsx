@@ -27,7 +27,12 @@ export interface ListProps<Row> {
 
 // A table is most of the work of a page that has one, and most of its program: the page around it is
 // painted first.
-const ListTable = lazy(async () => ({ default: (await import("./ListTable")).ListTable }));
+let isHere = false;
+const ListTable = lazy(async () => {
+  const parts = await import("./ListTable");
+  isHere = true; // the next one stands where it belongs at once
+  return { default: parts.ListTable };
+});
 export const TextFilter = lazy(async () => ({ default: (await import("./ListTable")).TextFilter }));
 export const ChoiceFilter = lazy(async () => ({
   default: (await import("./ListTable")).ChoiceFilter,
@@ -36,7 +41,7 @@ export const DaysFilter = lazy(async () => ({ default: (await import("./ListTabl
 
 /** A long list: page by page from the server, with the columns somebody wants to see. */
 export function DataTable<Row extends { id: number }>(props: ListProps<Row>) {
-  const isDue = useDeferredValue(true, false);
+  const isDue = useDeferredValue(true, isHere);
   const due = <div className="table-due" aria-busy="true" />;
   if (!isDue) return due;
   return (
