@@ -13,7 +13,7 @@ from derpman.finance import checking, ledger
 from derpman.finance.models import Account, AccountKind, JournalEntry, Order, OrderKind
 from derpman.finance.states import FULFILLED, OrderStatus
 from derpman.kit.work import Role, UnitOfWork
-from derpman.users.models import User
+from derpman.users import queries
 
 SETTLES_WITHIN = timedelta(minutes=10)
 """How long the message of a delivery or a refund may be on its way."""
@@ -78,7 +78,8 @@ def _rate(work: UnitOfWork, order: Order) -> int:
     distributor_id = order.distributor_id or 0
     if order.status is OrderStatus.REFUNDED:
         return 0
-    if work.session.get_one(User, distributor_id).role is not Role.DISTRIBUTOR:
+    delivered_at = order.done_at or work.now
+    if queries.role_at(work, user_id=distributor_id, at=delivered_at) is not Role.DISTRIBUTOR:
         return 0
     return terms.rate_of(work, user_id=distributor_id, at=order.paid_at)
 

@@ -26,6 +26,23 @@ def system_logs(
     return page(work.session, found, SystemLog.id, before, limit, sort)
 
 
+def first_since(
+    work: UnitOfWork, *, action: str, object_type: str, object_id: int, since: datetime
+) -> SystemLog | None:
+    """Return the first time that something was done to an object after a moment."""
+    return work.session.scalar(
+        select(SystemLog)
+        .where(
+            SystemLog.object_type == object_type,
+            SystemLog.object_id == object_id,
+            SystemLog.action == action,
+            SystemLog.created_at > since,
+        )
+        .order_by(SystemLog.id)
+        .limit(1)
+    )
+
+
 def user_logs(
     work: UnitOfWork, *, before: int | None, limit: int, sort: str | None = None, **asked: Any
 ) -> Page[UserLog]:

@@ -1,8 +1,10 @@
-"""Lists of accounts."""
+"""Lists of accounts, and what one was at a time."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -10,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from derpman.kit.paging import page
 from derpman.kit.work import Role, UnitOfWork
+from derpman.logs import queries as logs
 from derpman.users.models import User
 from derpman.users.states import UserStatus
 
@@ -92,3 +95,13 @@ def counts(work: UnitOfWork) -> list[tuple[Role, UserStatus, int]]:
         .order_by(User.role, User.status)
     )
     return [(role, status, count) for role, status, count in rows]
+
+
+def role_at(work: UnitOfWork, *, user_id: int, at: datetime) -> Role:
+    """Return the role an account had then, by the operation log of what it became since."""
+    changed = logs.first_since(
+        work, action="user.role", object_type="user", object_id=user_id, since=at
+    )
+    if changed is None or changed.before is None:
+        return work.session.get_one(User, user_id).role
+    return Role(json.loads(changed.before)["role"])

@@ -10,7 +10,7 @@ from derpman.distribution import checking, commissions, settlement
 from derpman.distribution.models import Commission
 from derpman.finance import settling
 from derpman.finance.models import Account, AccountKind
-from derpman.kit.work import Edge, UnitOfWork
+from derpman.kit.work import Edge, Role, UnitOfWork
 from derpman.users import service as users
 from tests.conftest import MovableClock, Person
 from tests.finance.conftest import Buy, Fill
@@ -66,6 +66,22 @@ def test_a_commission_that_was_never_booked_is_found(
     clock.advance(minutes=11)
     assert check(edge) == (1, 0)
     assert alerted(edge) == {f"ledger_differs:commission:{order.number}"}
+
+
+def test_what_he_was_when_it_was_delivered_counts(
+    edge: Edge, clock: MovableClock, rita: Person, carl: Person, buy: Buy
+):
+    edge(users.set_role, user_id=rita.id, role=Role.USER)
+    order = buy(carl)
+    edge(settling.deliver, order_id=order.id, action="complete")
+    edge(commissions.follow, order_id=order.id)
+    clock.advance(minutes=11)
+    edge(users.set_role, user_id=rita.id, role=Role.DISTRIBUTOR)
+    assert check(edge) == (0, 0), "he was none then"
+    edge(settling.deliver, order_id=buy(carl).id, action="complete")
+    clock.advance(minutes=11)
+    edge(users.set_role, user_id=rita.id, role=Role.USER)
+    assert check(edge) == (1, 0), "he was one, and nothing is booked"
 
 
 def test_a_refund_that_took_nothing_back_is_found(
