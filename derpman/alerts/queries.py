@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import func, select
 
 from derpman.alerts.models import Severity, SystemAlert
@@ -28,6 +30,16 @@ def alerts(
     if alert_type is not None:
         found = found.where(SystemAlert.alert_type == alert_type)
     return page(work.session, found, SystemAlert.id, before, limit, sort)
+
+
+def open_of(work: UnitOfWork, *, alert_types: Iterable[str]) -> dict[str, int]:
+    """Return how many alerts of these types are open."""
+    rows = work.session.execute(
+        select(SystemAlert.alert_type, func.count())
+        .where(SystemAlert.resolved.is_(False), SystemAlert.alert_type.in_(list(alert_types)))
+        .group_by(SystemAlert.alert_type)
+    )
+    return {row.alert_type: row[1] for row in rows}
 
 
 def open_counts(work: UnitOfWork) -> dict[str, int]:

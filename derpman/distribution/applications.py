@@ -56,6 +56,14 @@ def get(work: UnitOfWork, application_id: int) -> Application:
     return found
 
 
+def waiting(work: UnitOfWork) -> int:
+    """Return how many applications wait for an admin."""
+    found = select(func.count(Application.id)).where(
+        Application.status == ApplicationStatus.PENDING
+    )
+    return work.session.scalar(found) or 0
+
+
 def withdraw(work: UnitOfWork, *, application_id: int) -> Application:
     """Take an application back, as long as nobody has decided."""
     application = _locked(work, application_id)

@@ -18,6 +18,7 @@ from derpman.finance.money_schemas import (
     ChannelOut,
     ChannelsOut,
     OneChannelOut,
+    RecentOut,
     SetAccount,
     SetAlipay,
     SetWeChat,
@@ -166,6 +167,18 @@ def show_statistics(run: RunAdmin, query: Annotated[Span, Query()]) -> Statistic
         first=found.first,
         last=found.last,
         plans=[SumsOut.of(line) for line in found.by_plan],
+    )
+
+
+@router.get("/statistics/recent")
+def show_recent(run: RunAdmin) -> RecentOut:
+    """How it goes: today and the last seven days beside the week before."""
+    found = run.read(statistics.recent)
+    return RecentOut(
+        today=SumsOut.of(found.today),
+        week_ago=SumsOut.of(found.week_ago),
+        week=SumsOut.of(found.week),
+        week_before=SumsOut.of(found.week_before),
     )
 
 

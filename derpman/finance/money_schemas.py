@@ -89,6 +89,15 @@ class StatisticsOut(Out):
     plans: list[SumsOut]
 
 
+class RecentOut(Out):
+    """Today beside the same day a week ago (all of it), seven days beside the seven before."""
+
+    today: SumsOut
+    week_ago: SumsOut
+    week: SumsOut
+    week_before: SumsOut
+
+
 class SumsListOut(Out):
     lines: list[SumsOut]
 

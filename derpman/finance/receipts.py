@@ -100,6 +100,12 @@ def receipts(
     return page(work.session, found, Receipt.id, before, limit, sort)
 
 
+def waiting(work: UnitOfWork) -> int:
+    """Return how many receipts wait for an admin."""
+    found = select(func.count(Receipt.id)).where(Receipt.status == ReceiptStatus.WAITING)
+    return work.session.scalar(found) or 0
+
+
 def seen_before(work: UnitOfWork, found: list[Receipt]) -> dict[int, int]:
     """Return for receipts' ids how many others show the very same picture."""
     counts = work.session.execute(

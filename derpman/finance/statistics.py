@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -52,6 +52,32 @@ class Statistics:
     month: Line
     span: Line
     by_plan: Sequence[Line]
+
+
+@dataclass(frozen=True)
+class Recent:
+    """How it goes: today beside the same day a week ago, seven days beside the seven before."""
+
+    today: Line
+    week_ago: Line
+    week: Line
+    week_before: Line
+
+
+def recent(work: UnitOfWork) -> Recent:
+    """Return the sums of today and of the last two weeks, read with one statement."""
+    last = ledger.day_of(work.now)
+    lines = by_day(work, first=last - timedelta(days=13), last=last)
+    return Recent(
+        today=lines[13],
+        week_ago=lines[6],
+        week=_together("week", lines[7:]),
+        week_before=_together("week", lines[:7]),
+    )
+
+
+def _together(key: str, lines: Sequence[Line]) -> Line:
+    return Line(key, 0, "", **{name: sum(getattr(one, name) for one in lines) for name in NAMES})
 
 
 def span(work: UnitOfWork, *, first: date | None, last: date | None) -> tuple[date, date]:

@@ -85,3 +85,7 @@ class OverviewOut(Out):
     customers_used_up: int
     mails_waiting: int
     mails_refused: int
+    receipts_waiting: int
+    applications_waiting: int
+    accounts_differ: dict[str, int]
+    """Open alerts about figures that do not agree, by type: traffic, and money."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from derpman.alerts import queries as alerts
 from derpman.alerts.schemas import AlertOut
 from derpman.containers import queries as containers
+from derpman.distribution import applications
+from derpman.finance import receipts
 from derpman.kit.hot import Hot
 from derpman.kit.work import UnitOfWork
 from derpman.notifications import queries as notifications
@@ -19,11 +21,12 @@ from derpman.users.states import UserStatus
 
 NEWEST_ALERTS = 5
 FRESH_SECONDS = 4.8
+ACCOUNTS_DIFFER = ("traffic_drift", "ledger_differs")
 Figures = Hot[OverviewOut]
 
 
 def overview(work: UnitOfWork) -> OverviewOut:
-    """Count what there is, in some twelve statements however many users there are."""
+    """Count what there is, in some fifteen statements however many users there are."""
     known = allowances.allowances(work)
     contacts = server_verbs.contacts(work, server_ids=known)
     by_role: dict[str, int] = {}
@@ -59,4 +62,7 @@ def overview(work: UnitOfWork) -> OverviewOut:
         customers_used_up=traffic.periods_over(work),
         mails_waiting=waiting,
         mails_refused=refused,
+        receipts_waiting=receipts.waiting(work),
+        applications_waiting=applications.waiting(work),
+        accounts_differ=alerts.open_of(work, alert_types=ACCOUNTS_DIFFER),
     )

@@ -184,6 +184,35 @@ def test_a_span_that_is_no_span_or_would_cost_thousands_of_lines_is_refused(
     assert "1100 days" in answer.json()["error"]["message"]
 
 
+def test_today_stands_beside_the_same_day_a_week_ago(
+    edge: Edge,
+    clock: MovableClock,
+    client: TestClient,
+    root: Person,
+    carl: Person,
+    fill: Fill,
+    statements: list[str],
+):
+    for days, fen in ((1, 100), (6, 2_000), (1, 30_000), (6, 400_000)):
+        fill(carl, fen)
+        catch_up(edge)
+        clock.advance(days=days)
+    fill(carl, 5_000_000)
+    catch_up(edge)
+    statements.clear()
+    edge.read(statistics.recent)
+    assert len(statements) == 1
+    seen = client.get("/api/finance/statistics/recent", headers=root.headers).json()
+    received = {name: seen[name]["received_fen"] for name in seen if name != "success"}
+    assert received == {
+        "today": 5_000_000,
+        "week_ago": 30_000,
+        "week": 5_400_000,
+        "week_before": 32_000,
+    }
+    assert client.get("/api/finance/statistics/recent", headers=carl.headers).status_code == 403
+
+
 def test_statistics_need_few_statements(edge: Edge, statements: list[str]):
     statements.clear()
     edge.read(statistics.overview, first=None, last=None)

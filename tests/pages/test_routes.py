@@ -6,14 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from derpman.kit.work import Edge
+from derpman.distribution.models import Application
+from derpman.distribution.states import ApplicationStatus
+from derpman.finance import checking
+from derpman.finance.models import Plan
+from derpman.kit.work import Edge, UnitOfWork
 from derpman.monitoring import service as monitoring
 from derpman.monitoring.service import Sample
 from derpman.notifications import service as mails
 from derpman.pages import customer, staff
 from derpman.serials import service as serials
+from derpman.traffic import rollups
 from tests.conftest import MovableClock, Person
 
 
@@ -65,6 +71,32 @@ def test_the_overview_counts_what_there_is(
     assert seen["users"] == {"user": 1, "super_admin": 1}
     assert len(seen["regions"]) == 3
     assert seen["suspended"] == seen["mails_refused"] == 0
+    assert seen["receipts_waiting"] == seen["applications_waiting"] == 0
+    assert seen["accounts_differ"] == {}
+
+
+def test_the_overview_tells_what_waits_and_what_does_not_agree(
+    client: TestClient,
+    edge: Edge,
+    clock: MovableClock,
+    activated: Person,
+    rita: Person,
+    root: Person,
+) -> None:
+    def put(work: UnitOfWork) -> None:
+        plan_id = work.session.scalars(select(Plan.id)).first() or 0
+        rows = {"user_id": rita.id, "plan_id": plan_id, "quantity": 5, "created_at": work.now}
+        for status in (ApplicationStatus.PENDING, ApplicationStatus.REFUSED):
+            work.session.add(Application(**rows, status=status))
+        rollups.compare(work, server_id=1, ip="192.0.2.1", nic_bytes=1, relay_bytes=10**9)
+        for key in ("one", "other"):
+            checking.report(work, key, "nothing agrees")
+
+    edge(put)
+    clock.advance(minutes=1)
+    seen = client.get("/api/admin/overview", headers=root.headers).json()
+    assert seen["applications_waiting"] == 1
+    assert seen["accounts_differ"] == {"traffic_drift": 1, "ledger_differs": 2}
 
 
 def test_the_pages_take_few_statements(
@@ -72,7 +104,7 @@ def test_the_pages_take_few_statements(
 ) -> None:
     statements.clear()
     edge.read(staff.overview)
-    assert len(statements) <= 14, "\n".join(statements)
+    assert len(statements) <= 17, "\n".join(statements)
     statements.clear()
     edge.read(customer.home, user_id=activated.id)
     assert len(statements) <= 24, "\n".join(statements)

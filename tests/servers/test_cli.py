@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -32,23 +33,30 @@ def servers(
     return [add_server() for _ in range(2)]
 
 
+def begin(*words: str) -> str:
+    """Begin an upgrade; the id that the shell was told. It need not be 1: what is retried skips."""
+    begun = run(cli_server.app, ["upgrade", *words, "--no-follow"])
+    assert begun.exit_code == 0, begun.output
+    told = re.search(r"Upgrade (\d+): node 0\.2\.0", begun.output)
+    assert told, begun.output
+    return told[1]
+
+
 def test_an_upgrade_is_begun_shown_paused_and_aborted(edge: Edge, servers: list[int]) -> None:
     assert run(cli_server.app, ["upgrade"]).exit_code == 2, "servers, or all of them"
-    begun = run(cli_server.app, ["upgrade", "--all", "--no-follow"])
-    assert begun.exit_code == 0, begun.output
-    assert "node 0.2.0" in begun.output
-    shown = run(cli_server.app, ["upgrade-control", "1"])
+    number = begin("--all")
+    shown = run(cli_server.app, ["upgrade-control", number])
     assert f"server {servers[0]}: running" in shown.output
     assert f"server {servers[1]}: waiting" in shown.output
-    assert run(cli_server.app, ["upgrade-control", "1", "pause"]).exit_code == 0
-    assert edge.read(rollouts.get, 1).status is UpgradeStatus.PAUSED
-    assert run(cli_server.app, ["upgrade-control", "1", "abort"]).exit_code == 0
-    assert edge.read(rollouts.get, 1).status is UpgradeStatus.ABORTED
-    assert run(cli_server.app, ["upgrade-control", "1", "explode"]).exit_code == 2
+    assert run(cli_server.app, ["upgrade-control", number, "pause"]).exit_code == 0
+    assert edge.read(rollouts.get, int(number)).status is UpgradeStatus.PAUSED
+    assert run(cli_server.app, ["upgrade-control", number, "abort"]).exit_code == 0
+    assert edge.read(rollouts.get, int(number)).status is UpgradeStatus.ABORTED
+    assert run(cli_server.app, ["upgrade-control", number, "explode"]).exit_code == 2
 
 
 def test_following_ends_with_the_upgrade(edge: Edge, servers: list[int]) -> None:
-    assert run(cli_server.app, ["upgrade", str(servers[1]), "--no-follow"]).exit_code == 0
-    edge(rollouts.abort, upgrade_id=1)
-    said = run(cli_server.app, ["upgrade-control", "1", "show"])
-    assert "Upgrade 1 is aborted." in said.output
+    number = begin(str(servers[1]))
+    edge(rollouts.abort, upgrade_id=int(number))
+    said = run(cli_server.app, ["upgrade-control", number, "show"])
+    assert f"Upgrade {number} is aborted." in said.output

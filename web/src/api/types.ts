@@ -9,3 +9,4 @@ type Answer<Path extends keyof paths, Method extends "get" | "post"> = paths[Pat
 
 export type JobOut = Answer<"/api/server/jobs/{job_id}", "get">["job"];
 export type ChannelOut = Answer<"/api/notifications/channels", "get">["channels"][number];
+export type OverviewOut = Answer<"/api/admin/overview", "get">;

@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate } from "@tanstack/react-router";
 import { Table } from "antd";
-import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { RegionOut } from "@/api/schema";
 import { useRights } from "@/shared/auth/rights";
@@ -10,6 +9,8 @@ import { overviewQuery } from "@/shared/live/keys";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, Card, Page, State } from "@/shared/ui/Page";
 import { serverTone, severityTone } from "@/shared/ui/tones";
+import { Business } from "./Business";
+import { Figure } from "./Figure";
 
 /** The admin's first page: how everything is, live. */
 export function OverviewPage() {
@@ -36,11 +37,13 @@ export function OverviewPage() {
           return (
             <>
               <div className="figures">
+                <Business seen={seen} />
                 <Figure
                   title={t("admin:overview.servers")}
                   value={Object.values(seen.servers).reduce((a, b) => a + b, 0)}
                   to="/admin/servers"
                 >
+                  <Strip servers={seen.servers} />
                   {Object.entries(seen.servers).map(([status, servers]) => (
                     <State key={status} tone={serverTone(status)}>
                       {t(`admin:servers.status.${status}` as never)} {servers}
@@ -188,23 +191,14 @@ export function OverviewPage() {
   );
 }
 
-function Figure(props: {
-  title: string;
-  value: ReactNode;
-  to: "/admin/servers" | "/admin/containers" | "/admin/users" | "/admin/traffic" | "/admin/mails";
-  search?: Record<string, string>;
-  children?: ReactNode;
-}) {
+/** One strip for all servers, in the colours of their states; the words stand below it. */
+function Strip({ servers }: { servers: Record<string, number> }) {
   return (
-    <section className="card">
-      <h2 style={{ fontSize: 14, fontWeight: 500 }}>
-        <Link to={props.to} search={props.search ?? {}}>
-          {props.title}
-        </Link>
-      </h2>
-      <div className="figure-value">{props.value}</div>
-      <div className="row small">{props.children}</div>
-    </section>
+    <div className="strip" aria-hidden="true">
+      {Object.entries(servers).map(([status, count]) => (
+        <span key={status} className={serverTone(status)} style={{ flexGrow: count }} />
+      ))}
+    </div>
   );
 }
 
