@@ -14,7 +14,7 @@ from derpman.kit.paging import page
 from derpman.kit.work import UnitOfWork
 from derpman.rentals.models import Rental
 from derpman.servers import service as servers
-from derpman.traffic.calendar import day_of, hour_of
+from derpman.traffic.calendar import BEIJING, day_of, hour_of, month_of
 from derpman.traffic.models import (
     Quarantine,
     RelayMeter,
@@ -27,6 +27,8 @@ from derpman.traffic.models import (
 )
 from derpman.traffic.states import PeriodStatus, Verdict
 
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 RUN_OUT_FROM = timedelta(hours=24)
 """What is left is projected from what was used within this time."""
 GAPS = 50
@@ -35,18 +37,27 @@ GAPS = 50
 class Step(StrEnum):
     HOUR = "hour"
     DAY = "day"
-
-    @property
-    def length(self) -> timedelta:
-        return timedelta(hours=1) if self is Step.HOUR else timedelta(days=1)
+    MONTH = "month"
 
     def begin_of(self, instant: datetime) -> datetime:
-        return hour_of(instant) if self is Step.HOUR else day_of(instant)
+        if self is Step.HOUR:
+            return hour_of(instant)
+        return day_of(instant) if self is Step.DAY else month_of(instant, 1)
+
+    def first_of(self, now: datetime, span: int) -> datetime:
+        """Return when the first of so many hours, days or months began, of which this is the last.
+
+        Days and months are Beijing's.
+        """
+        if self is not Step.MONTH:
+            return self.begin_of(now - (span - 1) * (HOUR if self is Step.HOUR else DAY))
+        years, month = divmod(now.astimezone(BEIJING).month - span, 12)
+        return datetime(now.astimezone(BEIJING).year + years, month + 1, 1, tzinfo=BEIJING)
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent within one hour or day."""
+    """What was sent within one hour, day or month."""
 
     begins_at: datetime
     sent_bytes: int
@@ -173,6 +184,10 @@ def series(
     server_id: int | None = None,
 ) -> list[Sent]:
     """Return what a user's or a server's relays sent, oldest first, up to this moment."""
+    if step is Step.MONTH:
+        return _by_month(
+            series(work, step=Step.DAY, since=since, user_id=user_id, server_id=server_id)
+        )
     table = TrafficHour if step is Step.HOUR else TrafficDay
     since = step.begin_of(since)
     rows = work.session.execute(
@@ -186,6 +201,14 @@ def series(
     now = step.begin_of(work.now)
     sums[now] = sums.get(now, 0) + _unrolled(work, user_id, server_id)
     return [Sent(begins_at, sums[begins_at]) for begins_at in sorted(sums)]
+
+
+def _by_month(days: Sequence[Sent]) -> list[Sent]:
+    sums: dict[datetime, int] = {}
+    for one in days:
+        month = Step.MONTH.begin_of(one.begins_at)
+        sums[month] = sums.get(month, 0) + one.sent_bytes
+    return [Sent(begins_at, sent) for begins_at, sent in sums.items()]
 
 
 def _whose(
@@ -205,7 +228,7 @@ def _unsummed_days(
     server_id: int | None,
 ) -> dict[datetime, int]:
     """Return the days that are not summed up yet, from their hours: today, and perhaps another."""
-    first = max([since, *(day + Step.DAY.length for day in known)])
+    first = max([since, *(day + DAY for day in known)])
     rows = work.session.execute(
         select(TrafficHour.begins_at, func.sum(TrafficHour.sent_bytes))
         .where(*_whose(TrafficHour, user_id, server_id), TrafficHour.begins_at >= first)
@@ -228,7 +251,7 @@ def _unrolled(work: UnitOfWork, user_id: int | None, server_id: int | None) -> i
 
 @dataclass(frozen=True)
 class ServerSent:
-    """What a server, or all together, sent within one hour or day."""
+    """What a server, or all together, sent within one hour, day or month."""
 
     begins_at: datetime
     nic_bytes: int
@@ -248,7 +271,12 @@ def server_series(
         .group_by(table.begins_at)
         .order_by(table.begins_at)
     )
-    return [ServerSent(row[0], int(row[1]), int(row[2])) for row in rows]
+    sums: dict[datetime, tuple[int, int]] = {}
+    for at, nic, relays in rows:
+        begins_at = step.begin_of(at)
+        so_far = sums.get(begins_at, (0, 0))
+        sums[begins_at] = (so_far[0] + int(nic), so_far[1] + int(relays))
+    return [ServerSent(begins_at, *sent) for begins_at, sent in sums.items()]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from derpman.servers.errors import ServerNotFound
 from derpman.traffic import queries, service
 from derpman.traffic.allowances import NEARLY_PERCENT
 from derpman.traffic.calendar import month_of
-from derpman.traffic.queries import Step
 from derpman.traffic.schemas import (
     Decide,
     GapPart,
@@ -56,7 +55,7 @@ def show_mine(run: RunUser, query: Series) -> TrafficOut:
 
 @router.get("/mine/csv", response_class=StreamingResponse, responses=CSV)
 def export_mine(run: RunUser, query: Series) -> StreamingResponse:
-    """The caller's hours or days as CSV."""
+    """The caller's hours, days or months as CSV."""
     rows = run.read(_series, run.actor.user_id or 0, query)
     return csv_file("traffic", ["begins_at", "sent_bytes"], lambda _before, _limit: (rows, None))
 
@@ -69,7 +68,7 @@ def show_user(run: RunAdmin, user_id: IdValue, query: Series) -> TrafficOut:
 
 @router.get("/user/{user_id}/csv", response_class=StreamingResponse, responses=CSV)
 def export_user(run: RunAdmin, user_id: IdValue, query: Series) -> StreamingResponse:
-    """A user's hours or days as CSV."""
+    """A user's hours, days or months as CSV."""
     rows = run.read(_series, user_id, query)
     return csv_file("traffic", ["begins_at", "sent_bytes"], lambda _before, _limit: (rows, None))
 
@@ -82,7 +81,7 @@ def show_server(run: RunAdmin, server_id: IdValue, query: Series) -> ServerTraff
 
 @router.get("/server/{server_id}/csv", response_class=StreamingResponse, responses=CSV)
 def export_server(run: RunAdmin, server_id: IdValue, query: Series) -> StreamingResponse:
-    """A server's hours or days as CSV."""
+    """A server's hours, days or months as CSV."""
     rows = run.read(_server_series, server_id, query)
     columns = ["begins_at", "nic_bytes", "relay_bytes"]
     return csv_file("server-traffic", columns, lambda _before, _limit: (rows, None))
@@ -138,7 +137,7 @@ def _of_user(work: UnitOfWork, user_id: int, query: SeriesQuery) -> TrafficPart:
 
 def _series(work: UnitOfWork, user_id: int, query: SeriesQuery) -> list[SentPart]:
     users.get(work, user_id)
-    since = work.now - query.step.length * (query.span - 1)
+    since = query.step.first_of(work.now, query.span)
     found = queries.series(work, step=query.step, since=since, user_id=user_id)
     return [SentPart.model_validate(one) for one in found]
 
@@ -148,7 +147,7 @@ def _server_series(
 ) -> list[ServerSentPart]:
     if server_id is not None:
         servers.get(work, server_id)
-    since = work.now - query.step.length * (query.span - 1)
+    since = query.step.first_of(work.now, query.span)
     found = queries.server_series(work, step=query.step, since=since, server_id=server_id)
     return [ServerSentPart.model_validate(one) for one in found]
 
@@ -159,7 +158,7 @@ def _of_server(work: UnitOfWork, server_id: int, query: SeriesQuery) -> ServerTr
         raise ServerNotFound
     contact = servers.contacts(work, server_ids=[server_id]).get(server_id)
     allowance = server.monthly_allowance_bytes
-    since = work.now - Step.DAY.length
+    since = work.now - queries.DAY
     top = queries.top_users(work, server_id=server_id, since=since, limit=TOP_USERS)
     names = users.names_of(work, user_ids=[one.user_id for one in top])
     return ServerTrafficPart(

@@ -17,12 +17,12 @@ MOST_BYTES = 1 << 50
 
 
 class SeriesQuery(BaseModel):
-    """`hour` reaches 62 days back, `day` three years."""
+    """`hour` reaches 62 days back, `day` and `month` three years."""
 
     model_config = ConfigDict(extra="forbid")
     step: Step = Step.HOUR
     span: Annotated[int, Field(ge=1, le=1100)] = 48
-    """How many hours or days."""
+    """How many hours, days or months."""
 
 
 class Grant(Body):

@@ -14,8 +14,8 @@ from derpman.kit.work import Edge, UnitOfWork
 from derpman.traffic import cards, queries, rollups
 from derpman.traffic.calendar import day_of
 from derpman.traffic.cards import CardReading
-from derpman.traffic.models import ServerHour, TrafficDay, TrafficHour
-from derpman.traffic.queries import Step
+from derpman.traffic.models import ServerDay, ServerHour, TrafficDay, TrafficHour
+from derpman.traffic.queries import DAY, Step
 from tests.conftest import MovableClock
 from tests.traffic.conftest import MB, Customer
 
@@ -96,6 +96,50 @@ def test_days_are_beijings_and_may_be_summed_twice(carls: Customer) -> None:
     assert sums(carls.edge, TrafficDay) == [(relay, at(16, day=1) - timedelta(days=1), 10 * MB)]
     days = carls.edge.read(queries.series, step=Step.DAY, since=at(1), user_id=carls.user_id)
     assert [one.sent_bytes for one in days] == [10 * MB, 4 * MB]
+
+
+def test_months_are_beijings(carls: Customer) -> None:
+    relay = carls.relays[0]
+    server_id = carls.server_of[relay]
+    january, february, march = (
+        datetime(*day, 16, tzinfo=UTC) for day in ((2025, 12, 31), (2026, 1, 31), (2026, 2, 28))
+    )
+    sent = {january - DAY: 1, january: 2, february - DAY: 4, february: 8, march - DAY: 16}
+
+    def put(work: UnitOfWork) -> None:
+        for begins_at, count in sent.items():
+            whose = {"user_id": carls.user_id, "server_id": server_id}
+            size = count * MB
+            work.session.add(
+                TrafficDay(placement_id=relay, begins_at=begins_at, sent_bytes=size, **whose)
+            )
+            work.session.add(
+                ServerDay(server_id=server_id, begins_at=begins_at, nic_bytes=size, relay_bytes=1)
+            )
+
+    carls.edge(put)
+    carls.send(relay, 32 * MB)
+    since = Step.MONTH.first_of(carls.clock(), 3)
+    months = carls.edge.read(queries.series, step=Step.MONTH, since=since, user_id=carls.user_id)
+    assert [(one.begins_at, one.sent_bytes // MB) for one in months] == [
+        (january, 6),
+        (february, 24),
+        (march, 32),
+    ]
+    of_server = carls.edge.read(queries.server_series, step=Step.MONTH, since=since)
+    assert [(one.begins_at, one.nic_bytes // MB, one.relay_bytes) for one in of_server] == [
+        (january, 6, 2),
+        (february, 24, 2),
+    ]
+
+
+def test_steps_begin_where_the_first_of_them_does() -> None:
+    now = datetime(2026, 1, 31, 16, 5, tzinfo=UTC)  # the first of February in Beijing
+    assert Step.HOUR.first_of(now, 2) == datetime(2026, 1, 31, 15, tzinfo=UTC)
+    assert Step.DAY.first_of(now, 2) == datetime(2026, 1, 30, 16, tzinfo=UTC)
+    assert Step.MONTH.first_of(now, 1) == datetime(2026, 1, 31, 16, tzinfo=UTC)
+    assert Step.MONTH.first_of(now, 3) == datetime(2025, 11, 30, 16, tzinfo=UTC)
+    assert Step.MONTH.first_of(now, 15) == datetime(2024, 11, 30, 16, tzinfo=UTC)
 
 
 def test_old_hours_are_forgotten_one_at_a_time(carls: Customer) -> None:

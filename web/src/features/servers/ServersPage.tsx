@@ -10,6 +10,7 @@ import { csvAddress, useListQuery, useListState } from "@/shared/ui/list";
 import { Page, State } from "@/shared/ui/Page";
 import { serverTone } from "@/shared/ui/tones";
 import { AddServer } from "./AddServer";
+import { Regions } from "./Regions";
 
 export const SERVER_STATES = [
   "adding",
@@ -138,6 +139,7 @@ export function ServersPage() {
   const regions = query.data?.regions ?? [];
   return (
     <Page title={t("admin:servers.title")} extra={<AddServer />}>
+      <Regions regions={regions} />
       <section className="card">
         <DataTable
           name="servers"

@@ -5,7 +5,7 @@ import { bytes } from "@/shared/format/format";
 import type { Series } from "./Chart";
 
 const Chart = lazy(() => import("./Chart"));
-export const SPANS = ["hour-48", "hour-168", "day-30", "day-90", "day-365"] as const;
+export const SPANS = ["hour-48", "hour-168", "day-30", "day-90", "day-365", "month-36"] as const;
 export type Span = (typeof SPANS)[number];
 
 /** The span that stands in an address, else two days. */
@@ -14,9 +14,9 @@ export function spanOf(text: string | undefined): Span {
 }
 
 /** A span as the API asks for it. */
-export function queryOf(span: Span): { step: "hour" | "day"; span: number } {
+export function queryOf(span: Span): { step: "hour" | "day" | "month"; span: number } {
   const [step, count] = span.split("-");
-  return { step: step as "hour" | "day", span: Number(count) };
+  return { step: step as "hour" | "day" | "month", span: Number(count) };
 }
 
 export function SpanSelect({ span, choose }: { span: Span; choose: (span: Span) => void }) {
@@ -32,7 +32,7 @@ export function SpanSelect({ span, choose }: { span: Span; choose: (span: Span) 
   );
 }
 
-/** Sizes over hours or days as a chart, and as a table for whoever cannot see it. */
+/** Sizes over hours, days or months as a chart, and as a table for whoever cannot see it. */
 export function SizeChart(props: {
   rows: { begins_at: string; values: number[] }[];
   names: string[];
@@ -45,7 +45,7 @@ export function SizeChart(props: {
     const format = new Intl.DateTimeFormat(i18n.language, {
       timeZone: "Asia/Shanghai",
       month: "2-digit",
-      day: "2-digit",
+      ...(step === "month" ? { year: "numeric" as const } : { day: "2-digit" as const }),
       ...(step === "hour" ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" as const } : {}),
     });
     return rows.map((one) => format.format(new Date(one.begins_at)));

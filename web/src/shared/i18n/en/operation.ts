@@ -10,6 +10,8 @@ export const operation: typeof texts = {
     region: "Region",
     users: "Users",
     usersOf: "{{users}} / {{capacity}}",
+    allRegions: "All regions",
+    fewRegions: "The fullest only",
     capacity: "Capacity",
     rate: "Rate now",
     traffic: "Traffic in all",

@@ -14,6 +14,7 @@ export const usage: typeof texts = {
       "day-30": "Last 30 days",
       "day-90": "Last 90 days",
       "day-365": "Last year",
+      "month-36": "By month, three years",
     },
     sent: "Sent",
     total: "{{total}} in all",

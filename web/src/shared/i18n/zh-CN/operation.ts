@@ -8,6 +8,8 @@ export const operation = {
     region: "地区",
     users: "用户数",
     usersOf: "{{users}} / {{capacity}}",
+    allRegions: "全部地区",
+    fewRegions: "只看最满的",
     capacity: "容量",
     rate: "当前速率",
     traffic: "累计流量",

@@ -11,6 +11,7 @@ export const usage = {
       "day-30": "最近 30 天",
       "day-90": "最近 90 天",
       "day-365": "最近一年",
+      "month-36": "按月，近三年",
     },
     sent: "发出流量",
     total: "合计 {{total}}",
