@@ -55,6 +55,7 @@ from derpman.pages.personal_routes import router as personal_router
 from derpman.pages.routes import home_router, staff_router
 from derpman.pages.schemas import OverviewOut
 from derpman.pages.serial_routes import router as chain_router
+from derpman.pages.settings_routes import router as settings_router
 from derpman.pages.staff import FRESH_SECONDS
 from derpman.rentals.acl_routes import router as acl_versions_router
 from derpman.rentals.life_routes import router as life_router
@@ -79,6 +80,7 @@ ROUTERS: list[APIRouter] = [
     load_router,
     home_router,
     staff_router,
+    settings_router,
     devices_router,
     linked_router,
     traffic_router,

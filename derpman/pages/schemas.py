@@ -66,6 +66,21 @@ class RelayCount(Part):
     relays: int
 
 
+class SettingPart(Part):
+    section: str
+    name: str
+    variable: str
+    """Of the environment or `.env`."""
+    value: str | None
+    """None: a secret, or nothing."""
+    is_set: bool
+    is_default: bool
+
+
+class SettingsOut(Out):
+    settings: list[SettingPart]
+
+
 class OverviewOut(Out):
     """All that an admin's overview shows live, at most some seconds old."""
 

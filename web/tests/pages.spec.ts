@@ -78,6 +78,7 @@ const ADMINS = [
   "/admin/templates",
   "/admin/channels",
   "/admin/receiving",
+  "/admin/installation",
   "/admin/roles",
 ];
 

@@ -5,6 +5,7 @@ import {
   BarChartOutlined,
   CloudServerOutlined,
   ClusterOutlined,
+  ControlOutlined,
   DashboardOutlined,
   FileTextOutlined,
   GiftOutlined,
@@ -128,6 +129,7 @@ const SUPER: Item[] = [
   { to: "/admin/receiving", word: "receiving", icon: <BankOutlined /> },
   { to: "/admin/templates", word: "templates", icon: <FileTextOutlined /> },
   { to: "/admin/channels", word: "channels", icon: <NotificationOutlined /> },
+  { to: "/admin/installation", word: "installation", icon: <ControlOutlined /> },
 ];
 
 /** What an admin may see of a group; one who sees his own customers only has their list. */
@@ -188,11 +190,19 @@ export function Menu({ me, label }: { me: Me; label: string }) {
 function useCounts(me: Me): Partial<Record<Word, number>> {
   const staff = isStaff(me);
   const { data: home } = useQuery<{ knocks: unknown[] }>({ queryKey: homeKey, enabled: false });
-  const { data: overview } = useQuery<{ alerts: Record<string, number> }>({
+  const { data: overview } = useQuery<{
+    alerts: Record<string, number>;
+    receipts_waiting: number;
+    applications_waiting: number;
+  }>({
     queryKey: overviewKey,
     enabled: false,
   });
   if (!staff) return { devices: home?.knocks.length ?? 0 };
   const open = overview?.alerts ?? {};
-  return { alerts: (open.critical ?? 0) + (open.warning ?? 0) };
+  return {
+    alerts: (open.critical ?? 0) + (open.warning ?? 0),
+    finance: overview?.receipts_waiting ?? 0,
+    distributors: overview?.applications_waiting ?? 0,
+  };
 }

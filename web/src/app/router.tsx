@@ -209,6 +209,10 @@ const adminPages = [
   staff("/finance", [() => import("@/features/finance/FinancePage"), "FinancePage"]),
   staff("/traffic", [() => import("@/features/traffic/TrafficPage"), "TrafficPage"]),
   staff("/templates", [() => import("@/features/templates/TemplatesPage"), "TemplatesPage"]),
+  staff("/installation", [
+    () => import("@/features/installation/InstallationPage"),
+    "InstallationPage",
+  ]),
   staff("/receiving", [() => import("@/features/receiving/ReceivingPage"), "ReceivingPage"]),
   staff("/roles", [() => import("@/features/roles/RolesPage"), "RolesPage"]),
   staff("/channels", [() => import("@/features/channels/ChannelsPage"), "ChannelsPage"]),

@@ -1,11 +1,13 @@
 import type texts from "../zh-CN/admin";
 import { availability } from "./availability";
+import { installation } from "./installation";
 import { operation } from "./operation";
 import { records } from "./records";
 
 const admin: typeof texts = {
   ...operation,
   ...availability,
+  ...installation,
   ...records,
   trends: {
     title: "Trends",

@@ -34,6 +34,7 @@ export const common: typeof texts = {
     channels: "Channels",
     roles: "Admins and roles",
     receiving: "Payment accounts",
+    installation: "System",
     sales: "Sales",
     stock: "My serial numbers",
     myCustomers: "My customers",

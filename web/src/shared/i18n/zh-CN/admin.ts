@@ -1,10 +1,12 @@
 import { availability } from "./availability";
+import { installation } from "./installation";
 import { operation } from "./operation";
 import { records } from "./records";
 
 export default {
   ...operation,
   ...availability,
+  ...installation,
   ...records,
   trends: {
     title: "趋势",

@@ -32,6 +32,7 @@ export const common = {
     channels: "通知渠道",
     roles: "管理员与角色",
     receiving: "收款账户",
+    installation: "系统设置",
     sales: "分销概览",
     stock: "我的序列号",
     myCustomers: "我的客户",
