@@ -5,10 +5,16 @@ import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
 import type { SettingPart } from "@/api/schema";
 import { useMe } from "@/shared/auth/useMe";
+import { bytes, rate } from "@/shared/format/format";
 import { word } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { Loaded } from "@/shared/ui/Loaded";
 import { Card, Facts, Page } from "@/shared/ui/Page";
+
+const SIZES: Record<string, (value: number) => string> = {
+  line_bytes_per_second: rate,
+  server_capacity_memory_bytes: bytes,
+};
 
 /** What the installation was started with, and where the rest is set. */
 export function InstallationPage() {
@@ -21,7 +27,7 @@ export function InstallationPage() {
     <Page title={t("admin:installation.title")} intro={t("admin:installation.intro")}>
       <Loaded query={query}>
         {(settings) => (
-          <div className="tiles">
+          <div className="tiles wide">
             {[...new Set(settings.map((one) => one.section))].map((section) => (
               <Section
                 key={section}
@@ -94,20 +100,24 @@ function Value({ setting }: { setting: SettingPart }) {
   const { value } = setting;
   if (!setting.is_set) return <span className="muted">{t("admin:installation.nothing")}</span>;
   if (value === null) return <>{t("admin:installation.secret")}</>;
-  const shown =
-    value === "true"
-      ? t("admin:installation.on")
-      : value === "false"
-        ? t("admin:installation.off")
-        : value;
+  const shown: Record<string, string> = {
+    true: t("admin:installation.on"),
+    false: t("admin:installation.off"),
+  };
+  const written = SIZES[setting.name]?.(Number(value)) ?? shown[value] ?? plain(value);
   return (
     <>
-      {shown}{" "}
+      {written}{" "}
       {setting.is_default && (
         <span className="muted small">({t("admin:installation.isDefault")})</span>
       )}
     </>
   );
+}
+
+/** A number as short as it can be: 300 for 300.0. */
+function plain(value: string): string {
+  return /^\d+\.\d+$/.test(value) ? String(Number(value)) : value;
 }
 
 function TestMail() {
