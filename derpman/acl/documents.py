@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
 
 from derpman.acl import derpmap, forms
 from derpman.acl.derpmap import Slot
+from derpman.acl.diff import unified
 from derpman.acl.forms import Form, FormName
 from derpman.acl.models import AclDownload, AclVersion
-from derpman.acl.service import NO_GRACE, offered
+from derpman.acl.service import NO_GRACE, current, offered
 from derpman.kit.browsers import browser_of
 from derpman.kit.places import place_of
 from derpman.kit.work import UnitOfWork
 
+PIN_SHOWN = 27
+"""`sha256-raw:` and sixteen of its digits."""
 KNOWN_VERSIONS = 100
 """How many of a customer's versions, the newest first, are looked for in a policy of his."""
 
@@ -23,6 +27,49 @@ KNOWN_VERSIONS = 100
 def slots_of(version: AclVersion) -> tuple[Slot, ...]:
     """Return the slots that a version was made of."""
     return derpmap.slots_of(json.loads(version.document))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a version has otherwise than the one before it; a unified diff, empty when nothing."""
+
+    version: int
+    since: int
+    diff: str
+
+
+def changes(work: UnitOfWork, *, user_id: int) -> Changes | None:
+    """Return what the user's version changed since the last one; None when there is no other."""
+    version = current(work, user_id=user_id)
+    if version is None:
+        return None
+    former = work.session.scalar(
+        select(AclVersion)
+        .where(AclVersion.user_id == user_id, AclVersion.number < version.number)
+        .order_by(AclVersion.number.desc())
+        .limit(1)
+    )
+    if former is None:
+        return None
+    diff = unified(_listing(former), _listing(version))
+    return Changes(version=version.number, since=former.number, diff=diff)
+
+
+def _listing(version: AclVersion) -> str:
+    """Write what a customer sees of his relays anyway: this is no download, and not logged as one.
+
+    The pins are cut short.
+    """
+    return "\n".join(
+        line
+        for slot in slots_of(version)
+        for line in (
+            f"region {slot.region_id} {slot.name}",
+            f"  host {slot.address}",
+            f"  derp {slot.port} stun {slot.stun_port}",
+            f"  cert {slot.pin[:PIN_SHOWN]}…",
+        )
+    )
 
 
 def download(

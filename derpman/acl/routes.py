@@ -17,6 +17,8 @@ from derpman.acl.models import AclAddress
 from derpman.acl.schemas import (
     AddressOut,
     AddressPart,
+    ChangesOut,
+    ChangesPart,
     CurrentOut,
     CurrentPart,
     DownloadForm,
@@ -76,6 +78,13 @@ Site = Annotated[str, Depends(site_of)]
 def show_current(run: RunUser, grace: Grace) -> CurrentOut:
     """The version that the caller should use now; null without a rental."""
     return CurrentOut(acl=run.read(_current, grace))
+
+
+@router.get("/changes")
+def show_changes(run: RunUser) -> ChangesOut:
+    """What the caller's version changed since the one before it."""
+    found = run.read(documents.changes, user_id=run.actor.user_id or 0)
+    return ChangesOut(changes=None if found is None else ChangesPart.model_validate(found))
 
 
 @router.get("/download", response_class=Response, responses=FILES)

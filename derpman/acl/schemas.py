@@ -179,6 +179,19 @@ class CurrentPart(Part):
     former: list[FormerPart]
 
 
+class ChangesPart(Part):
+    version: int
+    since: int
+    """The version before it."""
+    diff: str
+    """Unified, of each region's name, host, ports and the beginning of its pin."""
+
+
+class ChangesOut(Out):
+    changes: ChangesPart | None
+    """Null without a former version."""
+
+
 class CurrentOut(Out):
     acl: CurrentPart | None
 

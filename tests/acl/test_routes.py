@@ -16,7 +16,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from derpman.access import service as access
-from derpman.acl import hujson
+from derpman.acl import destroying, documents, hujson, service
 from derpman.acl.models import AclDownload
 from derpman.kit import machines
 from derpman.kit.work import Edge
@@ -73,6 +73,29 @@ def test_customer_sees_his_version(
     clock.advance(days=32)
     acl = get(client, again(edge, carl), "current").json()["acl"]
     assert (acl["is_offered"], acl["reason"], acl["forms"]) == (False, "acl.expired", [])
+
+
+def test_customer_sees_what_changed_since_his_last_version(
+    client: TestClient, carl: Person, eve: Person, edge: Edge, activate: Activate, issue: Issue
+) -> None:
+    assert get(client, carl, "changes").json()["changes"] is None
+    activate(carl)
+    assert get(client, carl, "changes").json()["changes"] is None
+    first = edge.read(service.current, user_id=carl.id)
+    assert first is not None
+    ports = [slot.port for slot in documents.slots_of(first)]
+    issue(carl, ports=10)
+    seen = get(client, carl, "changes").json()["changes"]
+    assert (seen["version"], seen["since"]) == (2, 1)
+    changed = [line.split()[:3] for line in seen["diff"].splitlines()[2:] if line[0] in "+-"]
+    assert changed == [
+        line for port in ports for line in (["-", "derp", f"{port}"], ["+", "derp", f"{port + 10}"])
+    ]
+    assert "region 931" in seen["diff"]
+    assert taken(edge) == [], "it is no download"
+    assert get(client, eve, "changes").json()["changes"] is None
+    edge(destroying.destroy, user_id=carl.id)
+    assert get(client, carl, "changes").json()["changes"] is None
 
 
 def test_download_in_every_form(client: TestClient, carl: Person, activate: Activate) -> None:

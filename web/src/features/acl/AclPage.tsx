@@ -12,6 +12,7 @@ import { Loaded } from "@/shared/ui/Loaded";
 import { Blank, Card, Facts, Page, State } from "@/shared/ui/Page";
 import { Address } from "./Address";
 import { Applied } from "./Applied";
+import { Changed } from "./Changed";
 import { FileForm } from "./FileForm";
 import { Downloads, Versions } from "./Histories";
 import { Link } from "./Link";
@@ -86,6 +87,7 @@ function Ways({ current }: { current: CurrentPart }) {
         )}
       </Card>
       <Applied current={current} />
+      <Changed />
       {current.is_offered && (
         <>
           <Warn />

@@ -8,6 +8,11 @@ export const currentQuery = queryOptions({
   queryFn: async () => (await unwrap(api.GET("/api/acl/current"))).acl,
 });
 
+export const changesQuery = queryOptions({
+  queryKey: [...aclKey, "changes"],
+  queryFn: async () => (await unwrap(api.GET("/api/acl/changes"))).changes,
+});
+
 export const addressQuery = queryOptions({
   queryKey: [...aclKey, "address"],
   queryFn: async () => (await unwrap(api.GET("/api/acl/address"))).address,

@@ -45,6 +45,8 @@ export const acl: typeof texts = {
     merged: "The merged policy",
     mergedNew: "You pasted no policy: this holds nothing but the derpMap.",
     diff: "Changes",
+    changed: "Changed since version {{since}}",
+    changedNone: "Nothing: the relays are the same.",
     diffNone: "Nothing changes: your policy has the newest version.",
     removeFrom: "Take my regions out of it",
     createAddress: "Make my address",

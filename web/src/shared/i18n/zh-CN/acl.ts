@@ -40,6 +40,8 @@ export const acl = {
     merged: "合并结果",
     mergedNew: "您没有粘贴策略：结果只包含 derpMap。",
     diff: "改动",
+    changed: "与版本 {{since}} 相比的变化",
+    changedNone: "没有变化：中继与上一版本相同。",
     diffNone: "没有改动：您的策略已是最新版本。",
     removeFrom: "从策略中去掉我的区域",
     createAddress: "生成专属地址",
