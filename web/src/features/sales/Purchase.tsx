@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { Alert, Form, InputNumber, Modal, Select } from "antd";
+import { Alert, Form, Modal, Select } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, unwrap } from "@/api/client";
@@ -11,19 +11,18 @@ import { errorText } from "@/shared/i18n";
 import { useAct } from "@/shared/ui/act";
 import { Copy } from "@/shared/ui/Copy";
 import type { Opened } from "@/shared/ui/Opener";
-import { plansQuery } from "@/shared/ui/plans";
 import { salesKey } from "./queries";
+import { Wanted } from "./Wanted";
 
-type Wanted = { plan_id: number; quantity: number; method: Method };
+type Buying = { plan_id: number; quantity: number; method: Method };
 
 /** Buys serial numbers at the distributor's price, and shows them once they are there. */
 export default function Purchase(props: Opened & { mayGenerate: boolean }) {
   const { t } = useTranslation();
   const [key, setKey] = useState(newKey);
-  const [form] = Form.useForm<Wanted>();
+  const [form] = Form.useForm<Buying>();
   const planId = Form.useWatch("plan_id", form);
   const quantity = Form.useWatch("quantity", form);
-  const plans = useQuery(plansQuery);
   const methods = useQuery({
     queryKey: ["methods"],
     queryFn: () => unwrap(api.GET("/api/finance/methods")),
@@ -37,7 +36,7 @@ export default function Purchase(props: Opened & { mayGenerate: boolean }) {
   });
   const buy = useAct({
     quiet: true,
-    call: (wanted: Wanted) => {
+    call: (wanted: Buying) => {
       const { method, ...what } = wanted;
       const isOwn = props.mayGenerate && (method === "wallet" || method === "credit");
       return isOwn
@@ -94,22 +93,7 @@ export default function Purchase(props: Opened & { mayGenerate: boolean }) {
             onFinish={buy.mutate}
             initialValues={{ quantity: 1, method: "wallet" }}
           >
-            <Form.Item
-              name="plan_id"
-              label={t("sales.plan")}
-              rules={[{ required: true, message: t("field.required") }]}
-            >
-              <Select
-                options={(plans.data ?? []).map((one) => ({ value: one.id, label: one.name }))}
-              />
-            </Form.Item>
-            <Form.Item
-              name="quantity"
-              label={t("sales.quantity")}
-              rules={[{ required: true, message: t("field.required") }]}
-            >
-              <InputNumber min={1} max={1000} precision={0} />
-            </Form.Item>
+            <Wanted />
             <Form.Item name="method" label={t("sales.method")}>
               <Select
                 options={[...(methods.data?.methods ?? []), "credit" as const].map((one) => ({
