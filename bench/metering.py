@@ -16,7 +16,6 @@ from sqlalchemy import Table, event, insert
 from bench._bench import Bench
 from bench._ground import Ground
 from derpman.containers.models import Placement
-from derpman.containers.states import Observed, Wanted
 from derpman.finance import service as finance
 from derpman.finance.models import OverQuota
 from derpman.kit.clock import utc_now
@@ -37,6 +36,7 @@ from derpman.traffic.states import PeriodStatus
 from derpman.users.models import User
 from derpman.users.states import UserStatus
 from derpman.wiring import System
+from tests.system.people import relay_row
 from tests.system.services import MariaDB
 
 BOUNDS = {10_000: 0.6, 100_000: 4.0}
@@ -281,25 +281,8 @@ def _meter(number: int, now: datetime) -> dict[str, Any]:
 
 def _placement(number: int, now: datetime) -> dict[str, Any]:
     customer, slot = (number - 1) // 3 + 1, (number - 1) % 3 + 1
-    return {
-        "id": number,
-        "user_id": customer,
-        "rental_id": customer,
-        "server_id": (number - 1) // RELAYS_PER_SERVER + 1,
-        "slot": slot,
-        "generation": 1,
-        "region_id": 930 + slot,
+    server_id = (number - 1) // RELAYS_PER_SERVER + 1
+    return relay_row(number, customer, server_id, slot, now + PERIOD, now) | {
         "address": "10.0.0.1",
         "port": 20000 + number % 10000,
-        "certificate": "-",
-        "private_key": "-",
-        "pin": "0" * 64,
-        "mesh_key": "-",
-        "expires_at": now + PERIOD,
-        "rate_bytes_per_second": 0,
-        "throttle_bytes_per_second": 0,
-        "wanted": Wanted.RUNNING,
-        "observed": Observed.READY,
-        "restarts": 0,
-        "created_at": now,
     }
