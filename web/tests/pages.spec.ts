@@ -104,7 +104,12 @@ async function look(
       timeout: 30_000,
     },
   );
-  await page.waitForTimeout(400); // what moves comes to rest
+  await page.waitForFunction(() =>
+    document.getAnimations().every((one) => {
+      const isEndless = one.effect?.getComputedTiming().iterations === Number.POSITIVE_INFINITY;
+      return isEndless || one.playState === "finished" || one.playState === "idle";
+    }),
+  );
   faults.push(...found.splice(0).map((one) => `${path} (${name}) console: ${one}`));
   const file = path === "/" ? "home" : path.slice(1).replace(/[/?=&]/g, "-");
   await page.screenshot({ path: join(PICTURES, `${file}-${name}.png`), fullPage: true });
@@ -144,6 +149,7 @@ for (const { name, appearance, language, size } of LOOKS) {
     const visit = async (paths: string[], who?: { email: string; name: string }) => {
       const context = await browser.newContext({
         viewport: size,
+        reducedMotion: "reduce", // charts stand at once
         baseURL: process.env.WEB_URL as string,
       });
       const page = await context.newPage();
