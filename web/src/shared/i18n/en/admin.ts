@@ -2,12 +2,14 @@ import type texts from "../zh-CN/admin";
 import { availability } from "./availability";
 import { installation } from "./installation";
 import { operation } from "./operation";
+import { overview } from "./overview";
 import { records } from "./records";
 
 const admin: typeof texts = {
   ...operation,
   ...availability,
   ...installation,
+  ...overview,
   ...records,
   trends: {
     title: "Trends",
@@ -127,42 +129,6 @@ const admin: typeof texts = {
     refuseTitle: "Refuse this application?",
     refuseText: "The distributor gets a mail with the reason.",
     refused: "The application was refused.",
-  },
-  overview: {
-    title: "Overview",
-    servers: "Servers",
-    relays: "Relays",
-    relaysReady: "{{ready}} of {{wanted}} run",
-    differing: "Not as wanted: {{count}}",
-    inStep: "All are as wanted",
-    users: "Customers",
-    usersHint: "Distributors {{distributors}} · admins {{staff}} · suspended {{suspended}}",
-    rate: "Live rate of all",
-    month: "{{month}} this month, {{total}} in all",
-    usedUp: "Customers whose traffic is used up",
-    mails: "Mails",
-    mailsHint: "{{waiting}} waiting, {{refused}} refused",
-    received: "Received today",
-    receivedHint:
-      "{{before}} on the same day last week · {{week}} in seven days, {{weekBefore}} in the seven before",
-    waits: "Waiting for an admin",
-    receipts: "Receipts",
-    applications: "Applications",
-    waitsNone: "Nothing",
-    accounts: "Accounts",
-    accountsAgree: "Agree",
-    accountsDiffer: "Differ",
-    accountsHint: "Traffic {{traffic}}, money {{money}}",
-    accountsFine: "Traffic and ledger",
-    alerts: "Open alerts",
-    alertsNone: "There are no open alerts",
-    alertsAll: "All alerts",
-    regions: "Regions",
-    healthy: "Healthy",
-    load: "Load",
-    capacity: "Capacity",
-    noServers: "There are no servers yet",
-    noServersHint: "Three servers at least are needed to serve a customer.",
   },
   users: {
     title: "Users",

@@ -1,12 +1,14 @@
 import { availability } from "./availability";
 import { installation } from "./installation";
 import { operation } from "./operation";
+import { overview } from "./overview";
 import { records } from "./records";
 
 export default {
   ...operation,
   ...availability,
   ...installation,
+  ...overview,
   ...records,
   trends: {
     title: "趋势",
@@ -124,41 +126,6 @@ export default {
     refuseTitle: "拒绝这个申请？",
     refuseText: "分销员会收到包含原因的邮件。",
     refused: "申请已拒绝。",
-  },
-  overview: {
-    title: "概览",
-    servers: "服务器",
-    relays: "中继",
-    relaysReady: "{{ready}} / {{wanted}} 正常",
-    differing: "{{count}} 个与期望不一致",
-    inStep: "全部与期望一致",
-    users: "用户",
-    usersHint: "分销员 {{distributors}} · 管理员 {{staff}} · 停用 {{suspended}}",
-    rate: "实时总速率",
-    month: "本月流量 {{month}}，累计 {{total}}",
-    usedUp: "流量用完的用户",
-    mails: "邮件",
-    mailsHint: "{{waiting}} 封等待发送，{{refused}} 封被拒收",
-    received: "今日收款",
-    receivedHint: "上周同日 {{before}} · 近七天 {{week}}，前七天 {{weekBefore}}",
-    waits: "待处理",
-    receipts: "收款凭证",
-    applications: "分销申请",
-    waitsNone: "无",
-    accounts: "核对",
-    accountsAgree: "一致",
-    accountsDiffer: "不一致",
-    accountsHint: "流量 {{traffic}} 项，账务 {{money}} 项",
-    accountsFine: "流量与账本",
-    alerts: "未解决的告警",
-    alertsNone: "没有未解决的告警",
-    alertsAll: "全部告警",
-    regions: "各地区",
-    healthy: "正常",
-    load: "负载",
-    capacity: "容量",
-    noServers: "还没有服务器",
-    noServersHint: "至少需要三台服务器才能开通用户。",
   },
   users: {
     title: "用户",
